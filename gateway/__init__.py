@@ -1,0 +1,1 @@
+"""Tiergate: an LLM gateway that is one WebAssembly component."""

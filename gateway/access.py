@@ -1,0 +1,79 @@
+"""Who may call: the client's key, and browsers' origins.
+
+Keys are compared in constant time. A page in a browser always sends its `Origin`; one that the
+policy does not list is refused even without a key to check, or any web page that a developer opens
+could spend their money through a gateway on loopback (as Ollama does with OLLAMA_ORIGINS).
+"""
+
+from hmac import compare_digest
+
+from gateway.core.errors import Forbidden, Unauthorized
+from gateway.core.http import HeaderPairs, Headers, Request
+from gateway.core.policy import Policy
+from gateway.ports import Secrets
+
+_ALLOWED_METHODS = "GET, POST, OPTIONS"
+_EXPOSED = (
+    "x-tiergate-attempts, x-tiergate-confidence, x-tiergate-cost-usd, x-tiergate-decision, "
+    "x-tiergate-dropped, x-tiergate-fallback, x-tiergate-model, x-tiergate-policy, "
+    "x-tiergate-provider, x-tiergate-request-id, x-tiergate-schema, x-tiergate-tier, "
+    "x-tiergate-tier-from, server-timing, retry-after"
+)
+_PREFLIGHT_SECONDS = "600"  # Chromium remembers a preflight for two hours at most; a policy changes
+
+
+def is_client(policy: Policy, headers: Headers, secrets: Secrets) -> bool:
+    """Whether the request carries one of the policy's client keys, or the policy asks for none."""
+    if policy.client_keys is None:
+        return True
+    scheme, _, key = (headers.get("authorization") or "").partition(" ")
+    if scheme.lower() != "bearer":
+        return False
+    given = key.strip().encode()
+    found = False
+    for name in policy.client_keys:
+        known = secrets.get(name)
+        if known:
+            found |= compare_digest(given, known.encode())
+    return found
+
+
+def check_client(policy: Policy, headers: Headers, secrets: Secrets) -> None:
+    """Raises Unauthorized, which says what to send and nothing about the keys."""
+    if not is_client(policy, headers, secrets):
+        raise Unauthorized(
+            "The gateway's key is missing or wrong: send it as 'Authorization: Bearer <key>' "
+            "(api_key in an OpenAI client). Provider keys are not accepted here."
+        )
+
+
+def check_origin(policy: Policy, headers: Headers) -> None:
+    """Raises Forbidden for a browser's page that the policy's [cors] does not list."""
+    origin = headers.get("origin")
+    if origin is not None and not _is_listed(policy, origin):
+        raise Forbidden(
+            "This page's origin may not call the gateway: list it under [cors] origins.",
+            code="origin_not_allowed",
+        )
+
+
+def cors_headers(policy: Policy | None, request: Request) -> HeaderPairs:
+    """What lets a listed page read the answer; nothing for anyone else."""
+    origin = request.headers.get("origin")
+    if policy is None or origin is None or not _is_listed(policy, origin):
+        return []
+    pairs = [
+        ("access-control-allow-origin", origin),
+        ("access-control-expose-headers", _EXPOSED),
+        ("vary", "origin"),
+    ]
+    if request.method == "OPTIONS":
+        asked = request.headers.get("access-control-request-headers")
+        pairs.append(("access-control-allow-methods", _ALLOWED_METHODS))
+        pairs.append(("access-control-allow-headers", asked or "authorization, content-type"))
+        pairs.append(("access-control-max-age", _PREFLIGHT_SECONDS))
+    return pairs
+
+
+def _is_listed(policy: Policy, origin: str) -> bool:
+    return origin in policy.cors_origins or "*" in policy.cors_origins

@@ -1,0 +1,65 @@
+"""The tier by the classifier model: one request, a hard deadline, and no failure of its own.
+
+Whatever goes wrong ends in the default tier with a reason in the record. An outage is paid by the
+request that finds it; the breaker keeps the others from paying it too.
+"""
+
+from gateway import breaker
+from gateway.core.chat import ChatRequest
+from gateway.core.classifier.excerpt import make_excerpt
+from gateway.core.classifier.prompt import encode_question, read_reply
+from gateway.core.decide import Decision, default
+from gateway.core.dialects import openai_chat
+from gateway.core.outcomes import Outcome, of_status
+from gateway.core.policy import Policy
+from gateway.core.record import ClassifierCall, Record
+from gateway.outgoing import to_provider
+from gateway.ports import Ports, TransportError
+
+BREAKER = "classifier"
+MAX_REPLY_BYTES = 256 * 1024  # a tier's name in JSON, with room for a model that explains itself
+
+
+async def classify(
+    policy: Policy, chat: ChatRequest, record: Record, ports: Ports, remaining_ms: int
+) -> Decision:
+    """The judged tier, or the default one with the reason why it could not be judged."""
+    settings = policy.classifier
+    if settings.mode == "off" or settings.target is None:
+        return default(policy, "classifier_off")
+    excerpt = make_excerpt(chat)
+    if excerpt is None:
+        return default(policy, "no_user_text")
+    provider = policy.providers[settings.target.provider]
+    if provider.key and ports.secrets.get(provider.key) is None:
+        return default(policy, "classifier_key_missing")
+    timeout_ms = min(settings.timeout_ms, remaining_ms)
+    state = await breaker.enter(ports, BREAKER, settings.cooldown_ms, settings.timeout_ms)
+    if state == "open":
+        return default(policy, "classifier_cooling_down")
+
+    target = settings.target
+    question = encode_question(target.model, policy.tiers.values(), excerpt, settings.options)
+    request = to_provider(provider, question, None, ports.secrets)
+    started = ports.clock.monotonic()
+    status, body = None, b""
+    try:
+        status, body = await ports.http.fetch(request, timeout_ms, MAX_REPLY_BYTES)
+        outcome = of_status(status)
+    except TransportError as error:
+        outcome = error.outcome
+    ms = (ports.clock.monotonic() - started) * 1000
+    usage = openai_chat.read_answer(body)[1] if outcome is Outcome.ANSWERED else None
+    record.classifier = ClassifierCall(target.id, outcome, ms, status, usage)
+
+    if outcome is not Outcome.ANSWERED:
+        # A deadline that the client shortened says nothing about the classifier.
+        if timeout_ms == settings.timeout_ms or outcome not in {Outcome.SILENT, Outcome.STALLED}:
+            await breaker.open_for(ports, BREAKER, settings.cooldown_ms)
+        return default(policy, f"classifier_{outcome}")
+    if state == "probe":
+        await breaker.close(ports, BREAKER)
+    tier = read_reply(body, policy.tiers)
+    if tier is None:
+        return default(policy, "classifier_unreadable")
+    return Decision(tier, "model")

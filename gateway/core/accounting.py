@@ -1,0 +1,14 @@
+"""Usage and prices to cost. Prices are USD per million tokens."""
+
+from gateway.core.chat import Usage
+from gateway.core.policy import Price
+
+
+def cost_usd(usage: Usage | None, price: Price | None) -> float | None:
+    """What an answer cost, in USD; None where the usage or the price is unknown, never zero."""
+    if usage is None or price is None:
+        return None
+    cached = min(usage.cached_input or 0, usage.input)
+    cached_price = price.input if price.cached_input is None else price.cached_input
+    fresh = usage.input - cached
+    return (fresh * price.input + cached * cached_price + usage.output * price.output) / 1_000_000

@@ -1,0 +1,67 @@
+"""The neutral conversation: what a dialect reads from a client, and what a provider's answer says.
+
+Every decision of the gateway is made on these values; no other module looks into a dialect's JSON.
+"""
+
+from dataclasses import dataclass
+
+from gateway.core.jsontext import JsonObject
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message. `text` is its text parts joined by blank lines; `has_image` if it shows one."""
+
+    role: str
+    text: str
+    has_image: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRequest:
+    """What a client asks, as far as the gateway must know it; `source` is all of it.
+
+    `model` is None where the client named none. `wants_usage`: it asked for usage in the stream.
+    """
+
+    source: JsonObject
+    model: str | None
+    messages: tuple[Message, ...]
+    is_stream: bool
+    wants_usage: bool
+    has_tools: bool
+
+    @property
+    def has_images(self) -> bool:
+        return any(message.has_image for message in self.messages)
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens as the provider counted them. What it did not say is None, never zero.
+
+    `input` includes `cached_input`; `output` includes `reasoning`.
+    """
+
+    input: int
+    output: int
+    cached_input: int | None = None
+    reasoning: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StreamEvent:
+    """One event of a provider's stream, read just far enough to relay it honestly.
+
+    raw: the bytes to pass on. has_content: the model has begun to answer. is_finish: it says why
+    the answer ended. is_done: the dialect's last event. error: the provider reports a failure.
+    is_usage_only: it carries usage and nothing else. usage: the tokens, where it has them.
+    """
+
+    raw: bytes
+    has_content: bool = False
+    is_finish: bool = False
+    is_done: bool = False
+    is_usage_only: bool = False
+    error: str | None = None
+    usage: Usage | None = None

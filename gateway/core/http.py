@@ -1,0 +1,62 @@
+"""HTTP as values: what the hosts read and write, and the flow passes along."""
+
+from collections.abc import AsyncGenerator, Iterable
+from dataclasses import dataclass
+
+HeaderPairs = list[tuple[str, str]]
+
+
+class Headers:
+    """Header fields in order, names in lower case, repeated names kept."""
+
+    __slots__ = ("pairs",)
+
+    def __init__(self, pairs: Iterable[tuple[str, str]] = ()) -> None:
+        self.pairs: HeaderPairs = [(name.lower(), value) for name, value in pairs]
+
+    def get(self, name: str) -> str | None:
+        """The first value of `name` (lower case), or None."""
+        for key, value in self.pairs:
+            if key == name:
+                return value
+        return None
+
+    def __repr__(self) -> str:
+        # Names only: a value may be a key, and reprs end in logs.
+        return f"Headers({[name for name, _ in self.pairs]})"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A client's request, its body read to the end.
+
+    `is_oversized`: the body was over the host's limit, was drained and is not here.
+    `is_broken`: the client stopped sending before the end of its body.
+    """
+
+    method: str
+    path: str
+    headers: Headers
+    body: bytes = b""
+    is_oversized: bool = False
+    is_broken: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """The answer. A generator body is read by the host chunk by chunk, and closed with `aclose`."""
+
+    status: int
+    headers: HeaderPairs
+    body: bytes | AsyncGenerator[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A request to a provider: always POST, body known in full."""
+
+    scheme: str
+    authority: str
+    path: str
+    headers: HeaderPairs
+    body: bytes

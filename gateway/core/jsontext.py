@@ -1,0 +1,174 @@
+"""JSON from outside, read so that it can neither crash the instance nor change on its way through.
+
+Rules: depth is checked before the parser sees a byte (a guest's stack overflow cannot be caught);
+duplicate keys, NaN and numbers no double can hold are errors, since two readers of such a text
+would disagree on what it says. A member is replaced in the text itself, so that every other byte
+reaches the provider as the client wrote it.
+"""
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+MAX_DEPTH = 128  # serde_json's default, and what most providers accept; far above any real chat.
+
+_SPACE = re.compile(r"[ \t\n\r]*")
+_NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+
+
+class JsonError(ValueError):
+    """The text is not JSON as the gateway accepts it; the message says why, without quoting it."""
+
+
+@dataclass(frozen=True, slots=True)
+class JsonObject:
+    """A parsed object, with the text it came from and where each top-level value lies in it."""
+
+    text: str
+    values: dict[str, object]
+    spans: dict[str, tuple[int, int]]
+    end: int  # offset of the closing brace
+
+    def replaced(self, members: Mapping[str, object]) -> bytes:
+        """The text with these top-level members set, all else kept to the byte."""
+        edits: list[tuple[int, int, str]] = []
+        added: list[str] = []
+        for name, value in members.items():
+            text = json.dumps(value)
+            if span := self.spans.get(name):
+                edits.append((*span, text))
+            else:
+                added.append(f"{json.dumps(name)}: {text}")
+        if added:
+            separator = ", " if self.spans else ""
+            edits.append((self.end, self.end, separator + ", ".join(added)))
+        parts: list[str] = []
+        position = 0
+        for start, stop, text in sorted(edits):
+            parts += (self.text[position:start], text)
+            position = stop
+        parts.append(self.text[position:])
+        return "".join(parts).encode()
+
+
+def parse(data: bytes) -> object:
+    """Any JSON value. Raises JsonError."""
+    text = _checked_text(data)
+    try:
+        value = _DECODER.decode(text)
+    except JsonError:
+        raise
+    except ValueError as error:
+        raise _syntax_error(error) from None
+    return value
+
+
+def parse_object(data: bytes) -> JsonObject:
+    """A JSON object with the spans of its top-level values. Raises JsonError."""
+    text = _checked_text(data)
+    try:
+        return _walk_object(text)
+    except JsonError:
+        raise
+    except (ValueError, IndexError) as error:
+        raise _syntax_error(error) from None
+
+
+def is_too_deep(data: bytes, limit: int = MAX_DEPTH) -> bool:
+    """Whether brackets nest deeper than `limit`, found without recursion and at the speed of C.
+
+    Exact for JSON. For anything else it errs towards True, and never lets the parser go deeper.
+    """
+    if data.count(b"[") + data.count(b"{") <= limit:
+        return False
+    # Outside strings JSON has no backslash: without escapes, every second piece is outside.
+    outside = b"".join(data.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')[::2])
+    brackets = outside.translate(None, _NOT_BRACKETS)
+    for _ in range(limit):
+        inner = brackets.replace(b"[]", b"").replace(b"{}", b"")
+        if len(inner) == len(brackets):
+            break
+        brackets = inner
+    else:
+        return bool(brackets)
+    return brackets.count(b"[") + brackets.count(b"{") > 0
+
+
+def _checked_text(data: bytes) -> str:
+    if is_too_deep(data):
+        raise JsonError(f"it is nested deeper than {MAX_DEPTH} levels")
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise JsonError(f"byte {error.start} is not valid UTF-8") from None
+
+
+def _walk_object(text: str) -> JsonObject:
+    values: dict[str, object] = {}
+    spans: dict[str, tuple[int, int]] = {}
+    position = _skip(text, 0)
+    if text[position] != "{":
+        raise JsonError("it is not a JSON object")
+    position = _skip(text, position + 1)
+    while text[position] != "}":
+        name, position = _DECODER.raw_decode(text, position)
+        if not isinstance(name, str):
+            raise JsonError("a key is not a string")
+        if name in values:
+            raise JsonError(f"the key {json.dumps(name)[:80]} appears twice in one object")
+        position = _skip(text, position)
+        if text[position] != ":":
+            raise JsonError(f"expected ':' at character {position}")
+        start = _skip(text, position + 1)
+        values[name], position = _DECODER.raw_decode(text, start)
+        spans[name] = (start, position)
+        position = _skip(text, position)
+        if text[position] == ",":
+            position = _skip(text, position + 1)
+            if text[position] == "}":
+                raise JsonError(f"a comma without a member at character {position}")
+        elif text[position] != "}":
+            raise JsonError(f"expected ',' or '}}' at character {position}")
+    if _skip(text, position + 1) != len(text):
+        raise JsonError(f"there is more after the object, from character {position + 1}")
+    return JsonObject(text, values, spans, position)
+
+
+def _skip(text: str, position: int) -> int:
+    match = _SPACE.match(text, position)
+    return match.end() if match else position
+
+
+def _syntax_error(error: Exception) -> JsonError:
+    if isinstance(error, json.JSONDecodeError):
+        return JsonError(f"{error.msg.rstrip()} at character {error.pos}")
+    if isinstance(error, IndexError):
+        return JsonError("it ends in the middle")
+    return JsonError("a number has too many digits")
+
+
+def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    values = dict(pairs)
+    if len(values) != len(pairs):
+        seen: set[str] = set()
+        twice = next(name for name, _ in pairs if name in seen or seen.add(name))
+        raise JsonError(f"the key {json.dumps(twice)[:80]} appears twice in one object")
+    return values
+
+
+def _constant(name: str) -> object:
+    raise JsonError(f"{name} is not JSON")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if math.isinf(value):
+        raise JsonError("a number is too large")
+    return value
+
+
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_unique, parse_constant=_constant, parse_float=_finite
+)

@@ -1,0 +1,158 @@
+"""What is known of one request: its response headers while it runs, its decision record at the end.
+
+The record's schema is docs/decision-record.schema.json. It holds no text of the conversation and no
+secret; what is unknown is absent, never zero.
+"""
+
+import json
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from gateway.core.accounting import cost_usd
+from gateway.core.chat import Usage
+from gateway.core.decide import Decision
+from gateway.core.http import HeaderPairs
+from gateway.core.outcomes import Attempt, Outcome
+from gateway.core.policy import Policy, Target
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ClassifierCall:
+    """The one request to the classifier model."""
+
+    target: str
+    outcome: Outcome
+    ms: float
+    status: int | None
+    usage: Usage | None
+
+
+@dataclass(slots=True)
+class Record:
+    """Filled step by step. `time` is seconds since 1970; `started` and marks are monotonic."""
+
+    request_id: str
+    time: float
+    started: float
+    endpoint: str = "unknown"
+    policy: Policy | None = None
+    is_stream: bool = False
+    decision: Decision | None = None
+    classifier: ClassifierCall | None = None
+    attempts: list[Attempt] = field(default_factory=list)
+    answered_by: Target | None = None
+    usage: Usage | None = None
+    error: str | None = None
+    timings: dict[str, float] = field(default_factory=dict)
+    first_content_ms: float | None = None
+
+    @property
+    def cost_usd(self) -> float | None:
+        if self.policy is None or self.answered_by is None:
+            return None
+        return cost_usd(self.usage, self.policy.prices.get(self.answered_by.id))
+
+    def headers(self, total_ms: float) -> HeaderPairs:
+        """The `x-tiergate-*` response headers of what is known when the head is sent."""
+        pairs: HeaderPairs = [
+            ("x-tiergate-schema", str(SCHEMA)),
+            ("x-tiergate-request-id", self.request_id),
+        ]
+        if self.policy:
+            pairs.append(("x-tiergate-policy", self.policy.label))
+        if decision := self.decision:
+            if decision.tier:
+                pairs.append(("x-tiergate-tier", decision.tier))
+            pairs.append(("x-tiergate-decision", decision.by))
+            if decision.confidence is not None:
+                pairs.append(("x-tiergate-confidence", f"{decision.confidence:.3f}"))
+        if self.answered_by:
+            pairs.append(("x-tiergate-provider", self.answered_by.provider))
+            pairs.append(("x-tiergate-model", self.answered_by.model))
+        if self.attempts:
+            pairs.append(("x-tiergate-attempts", str(len(self.attempts))))
+            failed = [
+                f"{attempt.target};{attempt.outcome}"
+                for attempt in self.attempts
+                if attempt.outcome not in {Outcome.ANSWERED, Outcome.REJECTED}
+            ]
+            if failed:
+                pairs.append(("x-tiergate-fallback", ", ".join(failed)))
+        if not self.is_stream and (cost := self.cost_usd) is not None:
+            pairs.append(("x-tiergate-cost-usd", _plain(cost)))
+        timings = [f"{name};dur={ms:.1f}" for name, ms in self.timings.items()]
+        pairs.append(("server-timing", ", ".join([*timings, f"total;dur={total_ms:.1f}"])))
+        return pairs
+
+    def line(self, status: int, total_ms: float) -> str:
+        """The decision record: one line of JSON."""
+        decision = self.decision
+        answered_by = self.answered_by
+        call = self.classifier
+        values: dict[str, object] = {
+            "event": "request",
+            "schema": SCHEMA,
+            "time": datetime.fromtimestamp(self.time, UTC).isoformat(timespec="milliseconds"),
+            "request_id": self.request_id,
+            "endpoint": self.endpoint,
+            "status": status,
+            "policy": self.policy.label if self.policy else None,
+            "stream": self.is_stream,
+            "tier": decision.tier if decision else None,
+            "decision": decision.by if decision else None,
+            "reason": decision.reason if decision else None,
+            "confidence": decision.confidence if decision else None,
+            "classifier": call
+            and _present(
+                {
+                    "target": call.target,
+                    "outcome": call.outcome,
+                    "ms": round(call.ms, 1),
+                    "status": call.status,
+                    "usage": call.usage and _usage(call.usage),
+                    "cost_usd": self.policy
+                    and cost_usd(call.usage, self.policy.prices.get(call.target)),
+                }
+            ),
+            "provider": answered_by.provider if answered_by else None,
+            "model": answered_by.model if answered_by else None,
+            "attempts": [
+                _present(
+                    {
+                        "target": attempt.target,
+                        "outcome": attempt.outcome,
+                        "ms": round(attempt.ms, 1),
+                        "status": attempt.status,
+                    }
+                )
+                for attempt in self.attempts
+            ],
+            "usage": self.usage and _usage(self.usage),
+            "cost_usd": self.cost_usd,
+            "error": self.error,
+            "first_content_ms": self.first_content_ms and round(self.first_content_ms, 1),
+            "total_ms": round(total_ms, 1),
+        }
+        return json.dumps(_present(values))
+
+
+def _present(values: dict[str, object]) -> dict[str, object]:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _usage(usage: Usage) -> dict[str, object]:
+    return _present(
+        {
+            "input": usage.input,
+            "output": usage.output,
+            "cached_input": usage.cached_input,
+            "reasoning": usage.reasoning,
+        }
+    )
+
+
+def _plain(cost: float) -> str:
+    """Without an exponent, which not every reader of a header takes for a number."""
+    return f"{cost:.10f}".rstrip("0").rstrip(".") if cost else "0"

@@ -1,0 +1,75 @@
+"""Server-sent events: bytes in, events out (WHATWG HTML, section 9.2).
+
+Rules: lines end in LF, CRLF or CR; a blank line ends an event; `data` lines join with LF; one space
+after the colon is dropped; comments and unknown fields are skipped. An event keeps its raw bytes,
+so that a relay can pass on exactly what it read. An event that is not complete yet is an empty list.
+"""
+
+import re
+from dataclasses import dataclass
+
+MAX_EVENT_BYTES = 8 * 1024 * 1024  # an event carries at most an inline image; nginx buffers 8k x 8
+
+# A CR at the end of what was read so far may be half of a CRLF: it waits for the next byte.
+_BLANK_LINE = re.compile(rb"(?:\r\n|\n|\r(?!\n))(?:\r\n|\n|\r(?!\n|\Z))")
+_BOM = b"\xef\xbb\xbf"
+
+
+class SseError(ValueError):
+    """The stream is not server-sent events as the gateway accepts them."""
+
+
+@dataclass(frozen=True, slots=True)
+class SseEvent:
+    """One event. `data` is empty for one without data, such as a keep-alive comment."""
+
+    data: bytes
+    raw: bytes
+
+
+class SseDecoder:
+    """Feed it chunks cut anywhere; it gives the events complete so far."""
+
+    __slots__ = ("_buffer", "_is_start")
+
+    def __init__(self) -> None:
+        self._buffer = b""
+        self._is_start = True
+
+    def feed(self, chunk: bytes) -> list[SseEvent]:
+        """The events that end in this chunk. Raises SseError on an event over the limit."""
+        searched = max(0, len(self._buffer) - 3)
+        buffer = self._buffer + chunk
+        if self._is_start and len(buffer) >= len(_BOM):
+            buffer = buffer.removeprefix(_BOM)
+            self._is_start = False
+        events: list[SseEvent] = []
+        start = 0
+        while match := _BLANK_LINE.search(buffer, max(start, searched)):
+            events.append(_event(buffer[start : match.end()]))
+            start = match.end()
+        self._buffer = buffer[start:]
+        if len(self._buffer) > MAX_EVENT_BYTES:
+            raise SseError(f"an event is over {MAX_EVENT_BYTES} bytes")
+        return events
+
+    def finish(self) -> list[SseEvent]:
+        """The last event, if its blank line is missing. Raises SseError if it ends in mid-line."""
+        rest, self._buffer = self._buffer, b""
+        if not rest.strip(b"\r\n"):
+            return []
+        if not rest.endswith((b"\n", b"\r")):
+            raise SseError("the stream ends in the middle of an event")
+        return [_event(rest + b"\n")]
+
+
+def encode(data: bytes) -> bytes:
+    """One event with this data (no line breaks in it)."""
+    return b"data: " + data + b"\n\n"
+
+
+def _event(raw: bytes) -> SseEvent:
+    data = [
+        line[5:].removeprefix(b" ") for line in raw.splitlines() if line.startswith(b"data:")
+    ]
+    return SseEvent(b"\n".join(data), raw)

@@ -1,0 +1,189 @@
+"""The story of a request, read straight down `respond`.
+
+A host reads the request and calls `respond`; whatever happens, the answer is a Response: an error
+in the client's dialect is one too. The steps are those of docs/architecture.md.
+"""
+
+import json
+from typing import Literal
+
+from gateway import views
+from gateway.access import check_client, check_origin, cors_headers, is_client
+from gateway.classify import classify
+from gateway.core.decide import decide, read_controls
+from gateway.core.dialects import openai_chat
+from gateway.core.errors import (
+    BadRequest,
+    Internal,
+    MethodNotAllowed,
+    NotFound,
+    TiergateError,
+    TooLarge,
+)
+from gateway.core.http import Request, Response
+from gateway.core.plan import make_plan, no_target
+from gateway.core.policy import Policy
+from gateway.core.record import Record
+from gateway.forward import Exchange, forward
+from gateway.policies import current_policy
+from gateway.ports import Ports
+
+Endpoint = Literal["chat", "route", "models", "healthz", "readyz"]
+
+ENDPOINTS: dict[str, tuple[Endpoint, str]] = {
+    "/v1/chat/completions": ("chat", "POST"),
+    "/v1/route": ("route", "POST"),
+    "/v1/models": ("models", "GET"),
+    "/healthz": ("healthz", "GET"),
+    "/readyz": ("readyz", "GET"),
+}
+_JSON = ("content-type", "application/json")
+
+
+async def respond(request: Request, ports: Ports) -> Response:
+    """One request, from its bytes to its answer. Never raises."""
+    record = Record(ports.chance.token(), ports.clock.now(), ports.clock.monotonic())
+    try:
+        endpoint = _endpoint(request)
+        record.endpoint = endpoint
+        if endpoint == "healthz":
+            return _answer(request, record, ports, b'{"status": "ok"}')
+
+        policy = await current_policy(ports)
+        record.policy = policy
+        _mark(record, ports, "policy", record.started)
+        if request.method == "OPTIONS":
+            check_origin(policy, request.headers)
+            return _answer(request, record, ports, b"", status=204)
+        if endpoint == "readyz":
+            caller = is_client(policy, request.headers, ports.secrets)
+            return _answer(
+                request, record, ports, views.readiness(policy, ports, is_client=caller)
+            )
+        check_origin(policy, request.headers)
+        check_client(policy, request.headers, ports.secrets)
+        if endpoint == "models":
+            return _answer(request, record, ports, views.models(policy))
+
+        _check_body(request)
+        chat = openai_chat.parse_request(request.body)
+        record.is_stream = chat.is_stream
+        controls = read_controls(request.headers, policy)
+        total_ms = min(policy.timeouts.total_ms, controls.timeout_ms or policy.timeouts.total_ms)
+        deadline = record.started + total_ms / 1000
+
+        decision = decide(policy, chat, controls)
+        if decision is None:
+            asked = ports.clock.monotonic()
+            remaining_ms = max(1, int((deadline - asked) * 1000))
+            decision = await classify(policy, chat, record, ports, remaining_ms)
+            _mark(record, ports, "classify", asked)
+        record.decision = decision
+
+        missing = ports.missing(policy.secret_names())
+        plan = make_plan(policy, decision, chat, missing, ports.chance.draw)
+        if endpoint == "route":
+            return _answer(request, record, ports, views.route(policy, decision, plan, record))
+        if not plan.attempts:
+            raise no_target(plan)
+
+        sent = ports.clock.monotonic()
+        try:
+            answer = await forward(
+                Exchange(
+                    policy, chat, request.headers, controls.stream_guard, deadline, record, ports
+                ),
+                plan,
+            )
+        finally:
+            _mark(record, ports, "upstream", sent)
+        headers = [
+            *answer.headers,
+            *record.headers(_elapsed(record, ports)),
+            *cors_headers(policy, request),
+        ]
+        if isinstance(answer.body, bytes):
+            ports.log.write(record.line(200, _elapsed(record, ports)))
+        return Response(200, headers, answer.body)
+    except TiergateError as error:
+        return _refuse(request, record, ports, error)
+    except Exception as error:
+        # A defect of ours. The text of the exception may hold the client's words: only its kind
+        # and place are logged.
+        ports.log.write(json.dumps({"event": "defect", "where": _where(error)}))
+        return _refuse(
+            request, record, ports, Internal("The gateway failed; this is a defect of its own.")
+        )
+
+
+def _endpoint(request: Request) -> Endpoint:
+    """Which endpoint is meant. Raises NotFound, MethodNotAllowed."""
+    found = ENDPOINTS.get(request.path)
+    if found is None:
+        raise NotFound(
+            f"There is no such endpoint. This gateway has {', '.join(ENDPOINTS)}; "
+            "an OpenAI client's base URL ends in /v1."
+        )
+    endpoint, method = found
+    is_head = request.method == "HEAD" and method == "GET"
+    if request.method not in {method, "OPTIONS"} and not is_head:
+        error = MethodNotAllowed(f"{request.path} takes {method}.")
+        error.headers.append(("allow", f"{method}, OPTIONS"))
+        raise error
+    return endpoint
+
+
+def _check_body(request: Request) -> None:
+    if request.is_oversized:
+        raise TooLarge("The request body is over the gateway's limit.")
+    if request.is_broken:
+        raise BadRequest("The request body ended before its end.", code="incomplete_body")
+    encoding = request.headers.get("content-encoding")
+    if encoding not in {None, "identity"}:
+        raise BadRequest(
+            "Compressed request bodies are not accepted: send it without Content-Encoding.",
+            code="unsupported_content_encoding",
+            param="content-encoding",
+        )
+
+
+def _answer(
+    request: Request, record: Record, ports: Ports, body: bytes, *, status: int = 200
+) -> Response:
+    """An answer of the gateway's own."""
+    total_ms = _elapsed(record, ports)
+    headers = [_JSON, *record.headers(total_ms), *cors_headers(record.policy, request)]
+    if record.endpoint in {"models", "route"} and request.method != "OPTIONS":
+        ports.log.write(record.line(status, total_ms))
+    return Response(status, headers, b"" if request.method == "HEAD" else body)
+
+
+def _refuse(request: Request, record: Record, ports: Ports, error: TiergateError) -> Response:
+    """The error in the client's dialect."""
+    record.error = error.code or error.type
+    total_ms = _elapsed(record, ports)
+    headers = [
+        _JSON,
+        *error.headers,
+        *record.headers(total_ms),
+        *cors_headers(record.policy, request),
+    ]
+    ports.log.write(record.line(error.status, total_ms))
+    body = b"" if request.method == "HEAD" else openai_chat.error_body(error)
+    return Response(error.status, headers, body)
+
+
+def _elapsed(record: Record, ports: Ports) -> float:
+    return (ports.clock.monotonic() - record.started) * 1000
+
+
+def _mark(record: Record, ports: Ports, step: str, since: float) -> None:
+    record.timings[step] = (ports.clock.monotonic() - since) * 1000
+
+
+def _where(error: Exception) -> str:
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    place = f"{trace.tb_frame.f_code.co_qualname}:{trace.tb_lineno}" if trace else "?"
+    return f"{type(error).__name__} in {place}"

@@ -1,0 +1,185 @@
+"""What the flow needs of a host: small protocols whose failures have names.
+
+Absent is None; broken is an exception of this module. A host maps every error of its platform to
+one of these, once.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from gateway.core.http import Headers, Outgoing
+from gateway.core.outcomes import Outcome
+from gateway.core.policy import Policy
+
+Stamp = object
+"""What tells one stored value of a key from the next; compared for equality only."""
+
+
+class KvUnavailable(Exception):
+    """The store cannot be read or written now. Says nothing about whether the key exists."""
+
+
+class TransportError(Exception):
+    """An exchange with a provider that failed without a status of its own."""
+
+    outcome: Outcome = Outcome.UNREACHABLE
+
+
+class Unreachable(TransportError):
+    """No connection: name, network, TLS, or the connection broke before the head."""
+
+
+class Silent(TransportError):
+    """No response head in time."""
+
+    outcome = Outcome.SILENT
+
+
+class Stalled(TransportError):
+    """The body stopped coming."""
+
+    outcome = Outcome.STALLED
+
+
+class Cut(TransportError):
+    """The body ended before its end."""
+
+    outcome = Outcome.CUT
+
+
+class Unchanged:
+    """The answer to a conditional read of a key that still has the value of that stamp."""
+
+
+UNCHANGED: Final = Unchanged()
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A stored value and its stamp."""
+
+    value: bytes
+    stamp: Stamp
+
+
+class KvStore(Protocol):
+    """The key-value store of policies and health. Keys are like `policy/active`."""
+
+    async def get(self, key: str, unless: Stamp | None = None) -> Entry | Unchanged | None:
+        """The value; UNCHANGED if its stamp is still `unless`; None if there is none.
+
+        Raises KvUnavailable.
+        """
+        ...
+
+    async def put(self, key: str, value: bytes) -> None:
+        """Stores the value at once or not at all. Raises KvUnavailable."""
+        ...
+
+    async def delete(self, key: str) -> None:
+        """Removes the key if it is there. Raises KvUnavailable."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptTimeouts:
+    """Milliseconds, each from the end of the step before it."""
+
+    connect_ms: int
+    first_byte_ms: int
+    between_bytes_ms: int
+
+
+class Upstream(Protocol):
+    """A provider's response whose head has come. Whoever opened it closes it."""
+
+    status: int
+    headers: Headers
+
+    async def read(self) -> bytes:
+        """The next bytes of the body; b"" once it has ended whole. Raises Stalled, Cut."""
+        ...
+
+    async def close(self) -> None:
+        """Lets go of it; the provider notices if it was still sending. Never raises."""
+        ...
+
+
+class HttpClient(Protocol):
+    """Requests to providers. Follows no redirects, keeps no cookies, asks no proxy."""
+
+    async def open(self, request: Outgoing, timeouts: AttemptTimeouts) -> Upstream:
+        """The response, once its head is there. Raises Unreachable, Silent."""
+        ...
+
+    async def fetch(self, request: Outgoing, timeout_ms: int, limit: int) -> tuple[int, bytes]:
+        """Status and whole body, within `timeout_ms` in all and `limit` bytes.
+
+        Raises Unreachable, Silent, Stalled, Cut; a body over the limit is Cut.
+        """
+        ...
+
+
+class Clock(Protocol):
+    def now(self) -> float:
+        """Seconds since 1970, UTC."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds since some moment; never goes back."""
+        ...
+
+
+class Secrets(Protocol):
+    def get(self, name: str) -> str | None:
+        """The secret's value without surrounding white space, or None if it is not set."""
+        ...
+
+
+class Log(Protocol):
+    def write(self, line: str) -> None:
+        """One line of JSON. Never raises."""
+        ...
+
+
+class Chance(Protocol):
+    def draw(self) -> float:
+        """A number in [0, 1)."""
+        ...
+
+    def token(self) -> str:
+        """32 hexadecimal digits that nobody can guess."""
+        ...
+
+
+@dataclass(slots=True)
+class Remembered:
+    """What an instance keeps between requests. It may be forgotten at any time.
+
+    `policy_problem` says why `policy/active` is not what is served, None if it is.
+    `open_until`: by breaker, seconds since 1970. `health_stamps`: what that was read from.
+    """
+
+    policy: Policy | None = None
+    policy_stamp: Stamp | None = None
+    policy_problem: str | None = None
+    open_until: dict[str, float] = field(default_factory=dict)
+    health_stamps: dict[str, Stamp] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """A host, as the flow sees it."""
+
+    kv: KvStore
+    http: HttpClient
+    clock: Clock
+    secrets: Secrets
+    log: Log
+    chance: Chance
+    remembered: Remembered
+
+    def missing(self, names: Iterable[str]) -> list[str]:
+        """Those of these secrets that are not set."""
+        return [name for name in names if self.secrets.get(name) is None]
