@@ -8,13 +8,13 @@ reaches the provider as the client wrote it.
 
 import json
 import math
-import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 MAX_DEPTH = 128  # serde_json's default, and what most providers accept; far above any real chat.
 
-_SPACE = re.compile(r"[ \t\n\r]*")
+_SPACE = " \t\n\r"
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
 
@@ -72,6 +72,8 @@ def parse_object(data: bytes) -> JsonObject:
         return _walk_object(text)
     except JsonError:
         raise
+    except StopIteration as stop:  # how the scanner says that no value begins here
+        raise JsonError(f"expected a value at character {stop.value}") from None
     except (ValueError, IndexError) as error:
         raise _syntax_error(error) from None
 
@@ -113,16 +115,16 @@ def _walk_object(text: str) -> JsonObject:
         raise JsonError("it is not a JSON object")
     position = _skip(text, position + 1)
     while text[position] != "}":
-        name, position = _DECODER.raw_decode(text, position)
-        if not isinstance(name, str):
-            raise JsonError("a key is not a string")
+        if text[position] != '"':
+            raise JsonError(f"expected a key in quotes at character {position}")
+        name, position = _scan(text, position)
         if name in values:
             raise JsonError(f"the key {json.dumps(name)[:80]} appears twice in one object")
         position = _skip(text, position)
         if text[position] != ":":
             raise JsonError(f"expected ':' at character {position}")
         start = _skip(text, position + 1)
-        values[name], position = _DECODER.raw_decode(text, start)
+        values[name], position = _scan(text, start)
         spans[name] = (start, position)
         position = _skip(text, position)
         if text[position] == ",":
@@ -131,14 +133,15 @@ def _walk_object(text: str) -> JsonObject:
                 raise JsonError(f"a comma without a member at character {position}")
         elif text[position] != "}":
             raise JsonError(f"expected ',' or '}}' at character {position}")
-    if _skip(text, position + 1) != len(text):
+    if text[position + 1 :].strip(_SPACE):
         raise JsonError(f"there is more after the object, from character {position + 1}")
     return JsonObject(text, values, spans, position)
 
 
 def _skip(text: str, position: int) -> int:
-    match = _SPACE.match(text, position)
-    return match.end() if match else position
+    while text[position] in _SPACE:
+        position += 1
+    return position
 
 
 def _syntax_error(error: Exception) -> JsonError:
@@ -152,8 +155,8 @@ def _syntax_error(error: Exception) -> JsonError:
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
     values = dict(pairs)
     if len(values) != len(pairs):
-        seen: set[str] = set()
-        twice = next(name for name, _ in pairs if name in seen or seen.add(name))
+        names = [name for name, _ in pairs]
+        twice = next(name for name in values if names.count(name) > 1)
         raise JsonError(f"the key {json.dumps(twice)[:80]} appears twice in one object")
     return values
 
@@ -172,3 +175,5 @@ def _finite(text: str) -> float:
 _DECODER = json.JSONDecoder(
     object_pairs_hook=_unique, parse_constant=_constant, parse_float=_finite
 )
+# The scanner under `raw_decode`, in C, without a Python frame a value.
+_scan: Callable[[str, int], tuple[Any, int]] = _DECODER.scan_once  # type: ignore[attr-defined]

@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, cast, get_args
+from typing import Any, Literal, cast, get_args
 
 from gateway.core import jsontext
 from gateway.core.errors import PolicyError
@@ -268,11 +268,12 @@ class _Members:
             return None
         return self.number(name)
 
-    def choice[T](self, name: str, choices: T) -> T:
+    def choice(self, name: str, literal: object) -> Any:
+        """One of the values of a Literal; the caller's annotation says which."""
         value = self.take(name)
-        if value not in get_args(choices):
-            raise PolicyError(self.at(name), f"must be one of {', '.join(get_args(choices))}")
-        return cast(T, value)
+        if value not in get_args(literal):
+            raise PolicyError(self.at(name), f"must be one of {', '.join(get_args(literal))}")
+        return value
 
     def anything(self, name: str) -> dict[str, object]:
         value = self.take(name)
@@ -314,7 +315,7 @@ def _provider(members: _Members) -> Provider:
         key=members.optional_text("key"),
         dialect=members.text("dialect"),
         key_header=members.text("key_header"),
-        key_prefix=cast(str, members.optional_text("key_prefix") or ""),
+        key_prefix=members.optional_text("key_prefix") or "",
         sends_usage_on_request=members.flag("sends_usage_on_request"),
         passes=members.optional_texts("passes") or (),
     )
@@ -349,10 +350,10 @@ def _price(members: _Members) -> Price:
 
 
 def _classifier(members: _Members) -> Classifier:
-    mode = members.choice("mode", ClassifierMode)
+    mode: ClassifierMode = members.choice("mode", ClassifierMode)
     model = members.optional_text("model")
     return Classifier(
-        mode=cast(ClassifierMode, mode),
+        mode=mode,
         target=target_from_id(model, members.at("model")) if model else None,
         timeout_ms=members.integer("timeout_ms", least=1),
         cooldown_ms=members.integer("cooldown_ms", least=1),
@@ -371,8 +372,8 @@ def _timeouts(members: _Members) -> Timeouts:
 
 def _permissions(members: _Members) -> Permissions:
     return Permissions(
-        bypass=cast(Permission, members.choice("bypass", Permission)),
-        tier=cast(Permission, members.choice("tier", Permission)),
-        direct=cast(Permission, members.choice("direct", Permission)),
-        stream_guard=cast(Permission, members.choice("stream_guard", Permission)),
+        bypass=members.choice("bypass", Permission),
+        tier=members.choice("tier", Permission),
+        direct=members.choice("direct", Permission),
+        stream_guard=members.choice("stream_guard", Permission),
     )
