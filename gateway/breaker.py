@@ -1,9 +1,9 @@
 """A breaker that many instances share through the store: after a failure nobody asks for a while.
 
 Open is a key with the time until which it is open; closed is no key. It is written on opening and
-closing only. When its time is over, the first to come takes the probe by opening it once more for as
-long as the probe may last. A store that cannot be read or written, or holds nonsense, is neutral:
-what this instance remembers then counts alone.
+closing only. When its time is over, the first to come takes the probe by opening it once more for
+as long as the probe may last. A store that cannot be read or written, or holds nonsense, is
+neutral: what this instance remembers then counts alone.
 """
 
 import json

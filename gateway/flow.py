@@ -21,8 +21,7 @@ from gateway.core.errors import (
     TooLarge,
 )
 from gateway.core.http import Request, Response
-from gateway.core.plan import make_plan, no_target
-from gateway.core.policy import Policy
+from gateway.core.plan import make_plan
 from gateway.core.record import Record
 from gateway.forward import Exchange, forward
 from gateway.policies import current_policy
@@ -57,9 +56,7 @@ async def respond(request: Request, ports: Ports) -> Response:
             return _answer(request, record, ports, b"", status=204)
         if endpoint == "readyz":
             caller = is_client(policy, request.headers, ports.secrets)
-            return _answer(
-                request, record, ports, views.readiness(policy, ports, is_client=caller)
-            )
+            return _answer(request, record, ports, views.readiness(policy, ports, is_client=caller))
         check_origin(policy, request.headers)
         check_client(policy, request.headers, ports.secrets)
         if endpoint == "models":
@@ -84,9 +81,6 @@ async def respond(request: Request, ports: Ports) -> Response:
         plan = make_plan(policy, decision, chat, missing, ports.chance.draw)
         if endpoint == "route":
             return _answer(request, record, ports, views.route(policy, decision, plan, record))
-        if not plan.attempts:
-            raise no_target(plan)
-
         sent = ports.clock.monotonic()
         try:
             answer = await forward(
@@ -107,7 +101,7 @@ async def respond(request: Request, ports: Ports) -> Response:
         return Response(200, headers, answer.body)
     except TiergateError as error:
         return _refuse(request, record, ports, error)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - it would end every request of this instance
         # A defect of ours. The text of the exception may hold the client's words: only its kind
         # and place are logged.
         ports.log.write(json.dumps({"event": "defect", "where": _where(error)}))
@@ -134,8 +128,8 @@ def _endpoint(request: Request) -> Endpoint:
 
 
 def _check_body(request: Request) -> None:
-    if request.is_oversized:
-        raise TooLarge("The request body is over the gateway's limit.")
+    if request.over_limit is not None:
+        raise TooLarge(f"The request body is over this gateway's {request.over_limit} bytes.")
     if request.is_broken:
         raise BadRequest("The request body ended before its end.", code="incomplete_body")
     encoding = request.headers.get("content-encoding")

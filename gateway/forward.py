@@ -15,7 +15,7 @@ from gateway.core.dialects import openai_chat
 from gateway.core.errors import Rejected, UpstreamError
 from gateway.core.http import HeaderPairs, Headers
 from gateway.core.outcomes import Attempt, Outcome, all_failed, of_status
-from gateway.core.plan import Plan
+from gateway.core.plan import Plan, no_target
 from gateway.core.policy import Policy, Target
 from gateway.core.record import Record
 from gateway.core.sse import SseDecoder, SseError, SseEvent
@@ -63,7 +63,9 @@ class Answer:
 
 
 async def forward(exchange: Exchange, plan: Plan) -> Answer:
-    """The first answer of the plan. Raises Rejected, UpstreamError."""
+    """The first answer of the plan. Raises NotReady, Rejected, UpstreamError."""
+    if not plan.attempts:
+        raise no_target(plan)
     record, clock = exchange.record, exchange.ports.clock
     for target in plan.attempts:
         if exchange.remaining_ms() <= 0:

@@ -1,1 +1,1 @@
-"""The pure core: no clock, chance, environment, file, socket or log; all of these enter as arguments."""
+"""The pure core: clock, chance, environment, files, sockets and logs enter as arguments only."""

@@ -30,7 +30,7 @@ class Headers:
 class Request:
     """A client's request, its body read to the end.
 
-    `is_oversized`: the body was over the host's limit, was drained and is not here.
+    `over_limit`: the host's limit in bytes, if the body was over it; it was drained, not kept.
     `is_broken`: the client stopped sending before the end of its body.
     """
 
@@ -38,7 +38,7 @@ class Request:
     path: str
     headers: Headers
     body: bytes = b""
-    is_oversized: bool = False
+    over_limit: int | None = None
     is_broken: bool = False
 
 

@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, cast, get_args
+from typing import Literal, cast, get_args
 
 from gateway.core import jsontext
 from gateway.core.errors import PolicyError
@@ -23,6 +23,9 @@ Permission = Literal["allow", "ignore", "reject"]
 ClassifierMode = Literal["model", "off"]
 UnknownModel = Literal["classify", "reject"]
 
+PERMISSIONS: tuple[Permission, ...] = get_args(Permission)
+CLASSIFIER_MODES: tuple[ClassifierMode, ...] = get_args(ClassifierMode)
+UNKNOWN_MODELS: tuple[UnknownModel, ...] = get_args(UnknownModel)
 DIALECTS = ("openai-chat",)
 
 
@@ -159,7 +162,7 @@ def load(data: bytes) -> Policy:
         name=root.text("name"),
         version=version,
         default_tier=root.text("default_tier"),
-        unknown_model=root.choice("unknown_model", UnknownModel),
+        unknown_model=root.choice("unknown_model", UNKNOWN_MODELS),
         max_attempts=root.integer("max_attempts", least=1),
         client_keys=root.optional_texts("client_keys"),
         cors_origins=root.optional_texts("cors_origins") or (),
@@ -268,12 +271,12 @@ class _Members:
             return None
         return self.number(name)
 
-    def choice(self, name: str, literal: object) -> Any:
-        """One of the values of a Literal; the caller's annotation says which."""
+    def choice[T: str](self, name: str, choices: tuple[T, ...]) -> T:
         value = self.take(name)
-        if value not in get_args(literal):
-            raise PolicyError(self.at(name), f"must be one of {', '.join(get_args(literal))}")
-        return value
+        for known in choices:
+            if known == value:
+                return known
+        raise PolicyError(self.at(name), f"must be one of {', '.join(choices)}")
 
     def anything(self, name: str) -> dict[str, object]:
         value = self.take(name)
@@ -313,14 +316,12 @@ def _provider(members: _Members) -> Provider:
         name=members.text("name"),
         base_url=members.text("base_url"),
         key=members.optional_text("key"),
-        dialect=members.text("dialect"),
+        dialect=members.choice("dialect", DIALECTS),
         key_header=members.text("key_header"),
         key_prefix=members.optional_text("key_prefix") or "",
         sends_usage_on_request=members.flag("sends_usage_on_request"),
         passes=members.optional_texts("passes") or (),
     )
-    if provider.dialect not in DIALECTS:
-        raise PolicyError(members.at("dialect"), f"must be one of {', '.join(DIALECTS)}")
     if not provider.base_url.startswith(("http://", "https://")):
         raise PolicyError(members.at("base_url"), "must begin with http:// or https://")
     return provider
@@ -350,7 +351,7 @@ def _price(members: _Members) -> Price:
 
 
 def _classifier(members: _Members) -> Classifier:
-    mode: ClassifierMode = members.choice("mode", ClassifierMode)
+    mode = members.choice("mode", CLASSIFIER_MODES)
     model = members.optional_text("model")
     return Classifier(
         mode=mode,
@@ -372,8 +373,8 @@ def _timeouts(members: _Members) -> Timeouts:
 
 def _permissions(members: _Members) -> Permissions:
     return Permissions(
-        bypass=members.choice("bypass", Permission),
-        tier=members.choice("tier", Permission),
-        direct=members.choice("direct", Permission),
-        stream_guard=members.choice("stream_guard", Permission),
+        bypass=members.choice("bypass", PERMISSIONS),
+        tier=members.choice("tier", PERMISSIONS),
+        direct=members.choice("direct", PERMISSIONS),
+        stream_guard=members.choice("stream_guard", PERMISSIONS),
     )

@@ -2,7 +2,7 @@
 
 Rules: lines end in LF, CRLF or CR; a blank line ends an event; `data` lines join with LF; one space
 after the colon is dropped; comments and unknown fields are skipped. An event keeps its raw bytes,
-so that a relay can pass on exactly what it read. An event that is not complete yet is an empty list.
+so that a relay can pass on exactly what it read. An event not complete yet is an empty list.
 """
 
 import re
@@ -69,7 +69,5 @@ def encode(data: bytes) -> bytes:
 
 
 def _event(raw: bytes) -> SseEvent:
-    data = [
-        line[5:].removeprefix(b" ") for line in raw.splitlines() if line.startswith(b"data:")
-    ]
+    data = [line[5:].removeprefix(b" ") for line in raw.splitlines() if line.startswith(b"data:")]
     return SseEvent(b"\n".join(data), raw)

@@ -1,7 +1,7 @@
 """A host that lives in memory: for tests, `explain` and replay. Time and chance are what you say.
 
-    ports = memory_ports(policy=compiled, upstreams=[Canned(200, {}, [b"..."])])
-    response = run(respond(request, ports))
+ports = memory_ports(policy=compiled, upstreams=[Canned(200, {}, [b"..."])])
+response = run(respond(request, ports))
 """
 
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence

@@ -9,7 +9,6 @@ Rules of the platform that shape this module:
   aborts the connection.
 - There are no timers to cancel: deadlines are the request's own timeouts; the one hard deadline, of
   the classifier call, races against a spawned clock that ends by itself.
-- Names and values that the host cannot put into a header are an error there: they are made fit here.
 """
 
 import asyncio
@@ -128,7 +127,7 @@ async def _read_request(request: wasi.Request, spare: _SpareTrailers) -> Request
             else:
                 parts.clear()
     if size > MAX_BODY:
-        return Request(method, path, headers, is_oversized=True)
+        return Request(method, path, headers, over_limit=MAX_BODY)
     if length is None:
         is_broken = isinstance(await trailers.read(), Err)
     else:
@@ -374,9 +373,7 @@ def _ports(spare: _SpareTrailers) -> Ports:
     """The ports of a request. The instance's part is made by its first: a build has no secrets."""
     global _instance  # noqa: PLW0603 - what an instance remembers lives as long as it does
     if _instance is None:
-        _instance = _Instance(
-            _DirectoryKv(), _Clock(), _Secrets(), _Log(), _Chance(), Remembered()
-        )
+        _instance = _Instance(_DirectoryKv(), _Clock(), _Secrets(), _Log(), _Chance(), Remembered())
     at = _instance
     return Ports(at.kv, _Http(spare), at.clock, at.secrets, at.log, at.chance, at.remembered)
 
