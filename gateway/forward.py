@@ -103,6 +103,8 @@ async def _open(exchange: Exchange, target: Target) -> Upstream:
     body = openai_chat.encode_request(chat, target.model, ask_usage=_asks_usage(exchange, target))
     request = to_provider(provider, body, exchange.headers, exchange.ports.secrets)
     remaining = max(1, exchange.remaining_ms())
+    if remaining > 10_000:  # in whole seconds, so that a host can reuse what it made of them
+        remaining += -remaining % 1000
     # A whole answer is silent while the model thinks: only the total bounds it.
     return await exchange.ports.http.open(
         request,

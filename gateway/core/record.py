@@ -88,9 +88,6 @@ class Record:
 
     def line(self, status: int, total_ms: float) -> str:
         """The decision record: one line of JSON."""
-        decision = self.decision
-        answered_by = self.answered_by
-        call = self.classifier
         values: dict[str, object] = {
             "event": "request",
             "schema": SCHEMA,
@@ -98,58 +95,64 @@ class Record:
             "request_id": self.request_id,
             "endpoint": self.endpoint,
             "status": status,
-            "policy": self.policy.label if self.policy else None,
             "stream": self.is_stream,
-            "tier": decision.tier if decision else None,
-            "decision": decision.by if decision else None,
-            "reason": decision.reason if decision else None,
-            "confidence": decision.confidence if decision else None,
-            "classifier": call
-            and _present(
-                {
-                    "target": call.target,
-                    "outcome": call.outcome,
-                    "ms": round(call.ms, 1),
-                    "status": call.status,
-                    "usage": call.usage and _usage(call.usage),
-                    "cost_usd": self.policy
-                    and cost_usd(call.usage, self.policy.prices.get(call.target)),
-                }
-            ),
-            "provider": answered_by.provider if answered_by else None,
-            "model": answered_by.model if answered_by else None,
-            "attempts": [
-                _present(
-                    {
-                        "target": attempt.target,
-                        "outcome": attempt.outcome,
-                        "ms": round(attempt.ms, 1),
-                        "status": attempt.status,
-                    }
-                )
-                for attempt in self.attempts
-            ],
-            "usage": self.usage and _usage(self.usage),
-            "cost_usd": self.cost_usd,
-            "error": self.error,
-            "first_content_ms": self.first_content_ms and round(self.first_content_ms, 1),
-            "total_ms": round(total_ms, 1),
         }
-        return json.dumps(_present(values))
+        if self.policy:
+            values["policy"] = self.policy.label
+        if decision := self.decision:
+            values |= _present(
+                tier=decision.tier,
+                decision=decision.by,
+                reason=decision.reason,
+                confidence=decision.confidence,
+            )
+        if self.classifier:
+            values["classifier"] = self._classifier(self.classifier)
+        if self.answered_by:
+            values["provider"] = self.answered_by.provider
+            values["model"] = self.answered_by.model
+        values["attempts"] = [
+            _present(
+                target=attempt.target,
+                outcome=attempt.outcome,
+                ms=round(attempt.ms, 1),
+                status=attempt.status,
+            )
+            for attempt in self.attempts
+        ]
+        if self.usage:
+            values["usage"] = _usage(self.usage)
+        if (cost := self.cost_usd) is not None:
+            values["cost_usd"] = cost
+        if self.error:
+            values["error"] = self.error
+        if self.first_content_ms is not None:
+            values["first_content_ms"] = round(self.first_content_ms, 1)
+        values["total_ms"] = round(total_ms, 1)
+        return json.dumps(values)
+
+    def _classifier(self, call: ClassifierCall) -> dict[str, object]:
+        price = self.policy.prices.get(call.target) if self.policy else None
+        return _present(
+            target=call.target,
+            outcome=call.outcome,
+            ms=round(call.ms, 1),
+            status=call.status,
+            usage=_usage(call.usage) if call.usage else None,
+            cost_usd=cost_usd(call.usage, price),
+        )
 
 
-def _present(values: dict[str, object]) -> dict[str, object]:
+def _present(**values: object) -> dict[str, object]:
     return {name: value for name, value in values.items() if value is not None}
 
 
 def _usage(usage: Usage) -> dict[str, object]:
     return _present(
-        {
-            "input": usage.input,
-            "output": usage.output,
-            "cached_input": usage.cached_input,
-            "reasoning": usage.reasoning,
-        }
+        input=usage.input,
+        output=usage.output,
+        cached_input=usage.cached_input,
+        reasoning=usage.reasoning,
     )
 
 

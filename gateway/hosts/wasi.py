@@ -151,7 +151,8 @@ def _to_wasi(response: Response, spare: _SpareTrailers) -> wasi.Response:
         tx, contents = wit_world.byte_stream()
         spawn(_pump(tx, body))
     answer, _ = wasi.Response.new(wasi.Fields.from_list(headers), contents, spare.take())
-    answer.set_status_code(response.status)
+    if response.status != 200:  # what a new response has; every call of the host counts
+        answer.set_status_code(response.status)
     return answer
 
 
@@ -215,15 +216,11 @@ class _Http:
         self._spare = spare
 
     async def open(self, request: Outgoing, timeouts: AttemptTimeouts) -> _Upstream:
-        options = wasi.RequestOptions()
-        options.set_connect_timeout(timeouts.connect_ms * NANOSECONDS)
-        options.set_first_byte_timeout(timeouts.first_byte_ms * NANOSECONDS)
-        options.set_between_bytes_timeout(timeouts.between_bytes_ms * NANOSECONDS)
         headers = _encoded(request.headers)
         headers.append(("content-length", str(len(request.body)).encode()))
         tx, contents = wit_world.byte_stream()
         outgoing, sent = wasi.Request.new(
-            wasi.Fields.from_list(headers), contents, self._spare.take(), options
+            wasi.Fields.from_list(headers), contents, self._spare.take(), _options(timeouts)
         )
         outgoing.set_method(wasi.Method_Post())
         is_tls = request.scheme == "https"
@@ -274,6 +271,21 @@ class _Http:
             answer = error
         if not result.done():
             result.set_result(answer)
+
+
+_last_options: tuple[AttemptTimeouts, wasi.RequestOptions] | None = None
+
+
+def _options(timeouts: AttemptTimeouts) -> wasi.RequestOptions:
+    """The host's timeouts of a request: one call to copy the last ones, four to make new ones."""
+    global _last_options  # noqa: PLW0603 - most requests of an instance have the same timeouts
+    if _last_options is None or _last_options[0] != timeouts:
+        options = wasi.RequestOptions()
+        options.set_connect_timeout(timeouts.connect_ms * NANOSECONDS)
+        options.set_first_byte_timeout(timeouts.first_byte_ms * NANOSECONDS)
+        options.set_between_bytes_timeout(timeouts.between_bytes_ms * NANOSECONDS)
+        _last_options = (timeouts, options)
+    return _last_options[1].clone()
 
 
 async def _expire(
