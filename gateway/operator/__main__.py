@@ -1,0 +1,5 @@
+"""`python -m gateway.operator` is `tiergate`."""
+
+from gateway.operator.cli import main
+
+main()

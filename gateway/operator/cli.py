@@ -1,0 +1,85 @@
+"""The command line `tiergate`. Each command's docstring is its help."""
+
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+
+from gateway.operator import cli_policy
+from gateway.operator.cli_serve import serve
+from gateway.operator.console import fail, reported, say
+from gateway.operator.explain import explain
+from gateway.operator.listening import address_of, check_free, local_url
+
+app = typer.Typer(
+    name="tiergate",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_show_locals=False,  # They may hold keys.
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.add_typer(cli_policy.app, name="policy")
+
+
+def _show_version(asked: bool) -> None:  # noqa: FBT001 - typer's shape of a callback
+    if asked:
+        say(f"tiergate {version('tiergate')}")
+        raise typer.Exit
+
+
+@app.callback(
+    epilog="Start with: `tiergate serve --policy policies/demo.toml` (needs no key). "
+    "The fields of a policy: policies/README.md."
+)
+def tiergate(
+    *,
+    _version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """One address for all your models: Tiergate judges how hard a chat request is and sends it to
+    the provider and model that your policy names for that tier.
+
+    The gateway itself is a WebAssembly component; this command publishes policies to it and runs
+    it here.
+    """
+
+
+app.command("serve")(serve)
+app.command("explain")(explain)
+
+
+@app.command("mock")
+def mock(
+    port: Annotated[int, typer.Option(min=1, max=65535, help="The port to listen at.")] = 9900,
+    host: Annotated[str, typer.Option(help="The address to listen at.")] = "127.0.0.1",
+    fault: Annotated[
+        str | None,
+        typer.Option(metavar="SPEC", help="What to do wrong: `status=503`, `cut=3,delay_ms=100`."),
+    ] = None,
+) -> None:
+    """Run a provider that answers OpenAI chat completions without any key.
+
+    It plays the classifier of policies/demo.toml too, and breaks on request: for all with
+    --fault, for one model by its name (`small!status=503`).
+
+    Example: tiergate mock --port 9900 --fault delay_ms=200
+    """
+    # A web server and its framework, which no other command should wait for.
+    from gateway.operator.mock import run as run_mock  # noqa: PLC0415
+    from gateway.operator.mock.faults import BadFault  # noqa: PLC0415
+
+    with reported():
+        address = address_of(host)
+        check_free(address, port)
+        say(f"mock provider at {local_url(address, port)}/v1 (Ctrl-C ends it)")
+        try:
+            run_mock(address, port, fault)
+        except BadFault as error:
+            fail(f"--fault: {error}")
+
+
+def main() -> None:
+    """The entry point of the `tiergate` script."""
+    app(prog_name="tiergate")

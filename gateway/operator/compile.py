@@ -1,0 +1,224 @@
+"""A policy file in TOML to the compiled policy that the gateway loads.
+
+Rules: every problem is found in one go; everything is spelled out, so that the gateway guesses no
+default; only providers in use are in it. What is returned has been
+read by the gateway's own `load`.
+"""
+
+import tomllib
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from gateway.core import policy as core
+from gateway.core.errors import PolicyError
+from gateway.core.providers import PROVIDERS, Provider
+from gateway.operator.fields import Names, is_loopback
+from gateway.operator.problems import PolicyInvalid, Problem, from_pydantic, from_toml, path_of
+from gateway.operator.schema import ClassifierTable, PolicyFile, ProviderTable
+
+# Every instance parses it on its first request. A value in NATS is at most 1 MiB, too.
+MAX_COMPILED_BYTES = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """The compiled bytes, what the gateway reads in them, and what the operator should know."""
+
+    data: bytes
+    policy: core.Policy
+    warnings: list[str]
+
+
+def compile_file(path: Path, today: date | None = None) -> Compiled:
+    """The policy in a file. Raises PolicyInvalid, and OSError when it cannot be read."""
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        problem = Problem(str(path), f"byte {error.start}", "not UTF-8: save the file as UTF-8")
+        raise PolicyInvalid([problem]) from None
+    return compile_text(text, str(path), today)
+
+
+def compile_text(text: str, file: str, today: date | None = None) -> Compiled:
+    """The policy in a TOML text; `file` names it in problems. `today` chooses among prices."""
+    try:
+        raw = tomllib.loads(text.replace("\r\n", "\n"))
+    except tomllib.TOMLDecodeError as error:
+        raise PolicyInvalid([from_toml(error, file, text)]) from None
+    except RecursionError:
+        problem = Problem(file, "the file", "is nested too deep")
+        raise PolicyInvalid([problem]) from None
+    source = _validated(raw, file)
+    providers = _used_providers(source)
+    prices, warnings = _prices(source, providers, today or datetime.now(UTC).date())
+    value = _compiled(source, providers, prices)
+    data = core.canonical(value)
+    if len(data) > MAX_COMPILED_BYTES:
+        size = f"is {len(data)} bytes compiled, and {MAX_COMPILED_BYTES} is the limit"
+        raise PolicyInvalid([Problem(file, "the file", f"{size}: list fewer models or prices")])
+    try:
+        policy = core.load(data)
+    except PolicyError as error:
+        # Ours to fix: what the schema lets through must load.
+        problem = Problem(file, error.path or "the file", f"does not load: {error.problem}")
+        raise PolicyInvalid([problem]) from None
+    return Compiled(data, policy, [*_address_warnings(policy), *warnings])
+
+
+def _validated(raw: dict[str, object], file: str) -> PolicyFile:
+    problems = [
+        Problem(
+            file,
+            path_of(("providers", name)),
+            "must have a `base_url`: Tiergate does not know this provider's address",
+        )
+        for name, table in _table(raw, "providers").items()
+        if name not in PROVIDERS and isinstance(table, dict) and "base_url" not in table
+    ]
+    try:
+        source = PolicyFile.model_validate(raw, context=_names(raw))
+    except ValidationError as error:
+        details = error.errors(include_url=False)
+        problems += [from_pydantic(detail, file) for detail in details]
+    else:
+        if not problems:
+            return source
+    raise PolicyInvalid(problems)
+
+
+def _names(raw: dict[str, object]) -> Names:
+    """What the file defines, read before it is known to be valid."""
+    tiers = raw.get("tiers")
+    names = (
+        [tier.get("name") for tier in tiers if isinstance(tier, dict)]
+        if isinstance(tiers, list)
+        else []
+    )
+    return Names(
+        providers=frozenset(PROVIDERS) | frozenset(_table(raw, "providers")),
+        tiers=tuple(name for name in names if isinstance(name, str)),
+    )
+
+
+def _table(raw: dict[str, object], name: str) -> dict[str, object]:
+    value = raw.get(name)
+    return value if isinstance(value, dict) else {}
+
+
+def _listed(source: PolicyFile) -> list[str]:
+    """Every `provider/model` that requests can reach, once, in order."""
+    ids = [target.model for tier in source.tiers for target in tier.targets]
+    return list(dict.fromkeys([*ids, *source.models]))
+
+
+def _judge(source: PolicyFile) -> str | None:
+    table = source.classifier
+    return table.model if table and table.mode == "model" else None
+
+
+def _used(source: PolicyFile) -> list[str]:
+    judge = _judge(source)
+    return list(dict.fromkeys([*_listed(source), *([judge] if judge else [])]))
+
+
+def _used_providers(source: PolicyFile) -> dict[str, Provider]:
+    names = {id_.partition("/")[0] for id_ in _used(source)}
+    return {name: _provider(name, source.providers.get(name)) for name in sorted(names)}
+
+
+def _provider(name: str, table: ProviderTable | None) -> Provider:
+    """The known row, or a plain one, with the file's columns in place of its own."""
+    given = table.model_dump(exclude_none=True) if table else {}
+    known = PROVIDERS.get(name) or Provider(name, base_url="", key=None)
+    return Provider(
+        **{**asdict(known), **given, "passes": tuple(given.get("passes", known.passes))}
+    )
+
+
+def _prices(
+    source: PolicyFile, providers: dict[str, Provider], today: date
+) -> tuple[dict[str, core.Price], list[str]]:
+    # Takes as long to import as all the rest, and policies with prices of their own need none.
+    from gateway.operator.prices import NoPrice, known_price  # noqa: PLC0415
+
+    prices: dict[str, core.Price] = {}
+    warnings: list[str] = []
+    for id_ in _used(source):
+        provider, _, model = id_.partition("/")
+        base_url = providers[provider].base_url
+        if table := source.prices.get(id_):
+            prices[id_] = core.Price(table.input, table.output, table.cached_input)
+        elif is_loopback(base_url):
+            continue  # A model of one's own has no price by the token.
+        elif isinstance(found := known_price(base_url, model, today), NoPrice):
+            warnings.append(
+                f"{path_of(('prices', id_))}: no price: {found.reason}."
+                f" Its cost will be absent; to have it, add [{path_of(('prices', id_))}]"
+            )
+        else:
+            prices[id_] = found
+    warnings += [
+        f"{path_of(('prices', id_))}: not used: no tier, [models] or classifier has this model"
+        for id_ in source.prices
+        if id_ not in _used(source)
+    ]
+    return prices, warnings
+
+
+def _address_warnings(policy: core.Policy) -> Iterator[str]:
+    for name, provider in policy.providers.items():
+        if provider.base_url.startswith("http://") and not is_loopback(provider.base_url):
+            yield (
+                f"providers.{name}.base_url: {provider.base_url} is not encrypted: prompts and"
+                " the key can be read on the way; use https:// unless the network is yours"
+            )
+
+
+def _compiled(
+    source: PolicyFile, providers: dict[str, Provider], prices: dict[str, core.Price]
+) -> dict[str, object]:
+    classifier = source.classifier or ClassifierTable(mode="off")
+    value: dict[str, object] = {
+        "format": core.FORMAT,
+        "name": source.name,
+        "default_tier": source.default_tier,
+        "unknown_model": source.unknown_model,
+        "max_attempts": source.max_attempts,
+        "client_keys": list(dict.fromkeys(source.client.keys)) if source.client else None,
+        "cors_origins": (source.cors and source.cors.origins) or None,
+        "permissions": source.headers.model_dump(),
+        "classifier": {
+            "mode": classifier.mode,
+            "model": _judge(source),
+            "timeout_ms": classifier.timeout_ms,
+            "cooldown_ms": classifier.cooldown_ms,
+            "options": classifier.options,
+        },
+        "timeouts": source.timeouts.model_dump(),
+        "providers": {
+            name: {**asdict(row), "key_prefix": row.key_prefix or None, "passes": list(row.passes)}
+            for name, row in providers.items()
+        },
+        "tiers": [
+            {
+                "name": tier.name,
+                "description": tier.description.strip(),
+                "targets": [
+                    {**_split(target.model), "weight": target.weight} for target in tier.targets
+                ],
+            }
+            for tier in source.tiers
+        ],
+        "models": {id_: table.model_dump() for id_, table in source.models.items()},
+        "prices": {id_: asdict(price) for id_, price in prices.items()},
+    }
+    return {**value, "version": core.version_of(value)}
+
+
+def _split(id_: str) -> dict[str, object]:
+    provider, _, model = id_.partition("/")
+    return {"provider": provider, "model": model}

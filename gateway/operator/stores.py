@@ -1,0 +1,228 @@
+"""Where published policies are kept, and what publishing means.
+
+Rules: a value is stored whole or not at all; `policy/history/<n>` is written first, then
+`policy/good`, then `policy/active`, so that what is active is always on record and `good` is never
+behind; nothing is published that does not load. Two operators at once: the last one wins.
+
+Keys are those that the gateway reads; n counts up, six digits, so that names sort by age.
+"""
+
+import os
+import re
+import secrets
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Protocol
+
+from gateway.core.errors import PolicyError
+from gateway.core.policy import Policy, load
+from gateway.policies import ACTIVE, GOOD
+
+HISTORY = "policy/history/"
+KEPT = 50  # Versions to roll back to; a policy is a few KB.
+DEFAULT_STORE = "dir:.tiergate/kv"
+
+
+class StoreError(Exception):
+    """The store cannot do it; the message says what and why."""
+
+
+class PolicyStore(Protocol):
+    """A key-value store, from the operator's side. Every method raises StoreError."""
+
+    def read(self, key: str) -> bytes | None:
+        """The value, or None if there is none."""
+        ...
+
+    def write(self, key: str, value: bytes) -> None:
+        """Stores the value, whole or not at all."""
+        ...
+
+    def delete(self, key: str) -> None:
+        """Removes the key if it is there."""
+        ...
+
+    def keys(self, prefix: str) -> list[str]:
+        """The keys that begin with `prefix`, sorted."""
+        ...
+
+    def written(self, key: str) -> datetime | None:
+        """When the value was stored, or None if that is not known."""
+        ...
+
+
+class DirectoryStore:
+    """A folder: the key `policy/active` is the file `policy/active` in it."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def __str__(self) -> str:
+        return f"dir:{self.root}"
+
+    def read(self, key: str) -> bytes | None:
+        try:
+            return self._path(key).read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise _cannot("read", error) from None
+
+    def write(self, key: str, value: bytes) -> None:
+        path = self._path(key)
+        temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with temporary.open("xb") as file:
+                file.write(value)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+            _sync_folder(path.parent)
+        except OSError as error:
+            with suppress(OSError):
+                temporary.unlink()
+            raise _cannot("write", error) from None
+
+    def delete(self, key: str) -> None:
+        try:
+            self._path(key).unlink(missing_ok=True)
+        except OSError as error:
+            raise _cannot("delete", error) from None
+
+    def keys(self, prefix: str) -> list[str]:
+        try:
+            files = [path for path in self.root.rglob("*") if path.is_file()]
+        except OSError as error:
+            raise _cannot("list", error) from None
+        names = [path.relative_to(self.root).as_posix() for path in files]
+        return sorted(name for name in names if name.startswith(prefix) and "/." not in f"/{name}")
+
+    def written(self, key: str) -> datetime | None:
+        try:
+            return datetime.fromtimestamp(self._path(key).stat().st_mtime, UTC)
+        except OSError:
+            return None
+
+    def _path(self, key: str) -> Path:
+        if not key or any(part in {"", ".", ".."} for part in key.split("/")):
+            raise StoreError(f"{key!r} is not a key")
+        return self.root / key
+
+
+def _sync_folder(folder: Path) -> None:
+    """The new name must survive a power cut as well as the content does."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _cannot(verb: str, error: OSError) -> StoreError:
+    return StoreError(f"cannot {verb} {error.filename}: {error.strerror}")
+
+
+def open_store(where: str) -> PolicyStore:
+    """The store at an address like `dir:.tiergate/kv`. Raises StoreError."""
+    scheme, colon, rest = where.partition(":")
+    if scheme == "dir" and rest:
+        return DirectoryStore(Path(rest))
+    hint = f"; for a folder write dir:{where}" if not colon else ""
+    raise StoreError(f"{where!r} is no store this version knows: there is dir:PATH{hint}")
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What publishing did. `changed`: False if it was active already. `n`: its history entry."""
+
+    policy: Policy
+    changed: bool
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryEntry:
+    """A policy that was published. `policy` is None where it does not load: `problem` says why."""
+
+    n: int
+    published: datetime | None
+    is_active: bool
+    policy: Policy | None
+    problem: str | None
+
+
+def publish(store: PolicyStore, data: bytes) -> Published:
+    """Makes a compiled policy the active one. Raises PolicyError if it does not load."""
+    policy = load(data)
+    entries = _entries(store)
+    if store.read(ACTIVE) == data == store.read(GOOD) and (key := _newest_with(store, data)):
+        return Published(policy, changed=False, n=_number(key))
+    # The last entry already is this one where an earlier publish was cut short.
+    if not entries or store.read(entries[-1]) != data:
+        entries.append(f"{HISTORY}{_number(entries[-1]) + 1 if entries else 1:06d}")
+        store.write(entries[-1], data)
+    store.write(GOOD, data)
+    store.write(ACTIVE, data)
+    for old in entries[:-KEPT]:
+        store.delete(old)
+    return Published(policy, changed=True, n=_number(entries[-1]))
+
+
+def rollback(store: PolicyStore, version: str | None = None) -> Published:
+    """Publishes an earlier policy again: that version (a prefix will do), or the one before.
+
+    Raises StoreError if there is none, PolicyError if it does not load any more.
+    """
+    active = store.read(ACTIVE)
+    candidates = [(entry, store.read(_key(entry))) for entry in reversed(history(store))]
+    if version is None:
+        for _, data in candidates:
+            if data is not None and data != active:
+                return publish(store, data)
+        raise StoreError("there is no earlier policy to go back to")
+    matching = {
+        entry.policy.version: data
+        for entry, data in candidates
+        if entry.policy and data and entry.policy.version.startswith(version)
+    }
+    if len(matching) > 1:
+        raise StoreError(f"several versions begin with {version}: {', '.join(sorted(matching))}")
+    for data in matching.values():
+        return publish(store, data)
+    raise StoreError(f"no version {version} in the history: `tiergate policy history` lists them")
+
+
+def history(store: PolicyStore) -> list[HistoryEntry]:
+    """What was published, oldest first; the newest entry of what is active is marked."""
+    active = store.read(ACTIVE)
+    newest = _newest_with(store, active) if active is not None else None
+    return [_entry(store, key, is_active=key == newest) for key in _entries(store)]
+
+
+def _entries(store: PolicyStore) -> list[str]:
+    keys = [key for key in store.keys(HISTORY) if re.fullmatch(rf"{HISTORY}\d{{6,}}", key)]
+    return sorted(keys, key=_number)
+
+
+def _newest_with(store: PolicyStore, data: bytes) -> str | None:
+    return next((key for key in reversed(_entries(store)) if store.read(key) == data), None)
+
+
+def _entry(store: PolicyStore, key: str, *, is_active: bool) -> HistoryEntry:
+    published = store.written(key)
+    try:
+        policy = load(store.read(key) or b"")
+    except PolicyError as error:
+        return HistoryEntry(_number(key), published, is_active, None, error.message)
+    return HistoryEntry(_number(key), published, is_active, policy, None)
+
+
+def _number(key: str) -> int:
+    return int(key.removeprefix(HISTORY))
+
+
+def _key(entry: HistoryEntry) -> str:
+    return f"{HISTORY}{entry.n:06d}"

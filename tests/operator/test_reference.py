@@ -1,0 +1,69 @@
+"""The reference and the JSON Schema are made from the schema, and say what it says."""
+
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from gateway.operator.compile import compile_text
+from gateway.operator.problems import PolicyInvalid, table_in
+from gateway.operator.reference import markdown
+from gateway.operator.schema import PolicyFile, json_schema
+from tests.operator.policies import SMALL, TWO_TIERS
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_committed_files_are_up_to_date() -> None:
+    """policies/README.md and the JSON Schema are what the generator writes today."""
+    command = [sys.executable, "-m", "gateway.operator.reference", "--check"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_every_field_is_described_with_an_example() -> None:
+    """No field of any table is without a description and an example."""
+    tables = [PolicyFile]
+    for table in tables:
+        for name, field in table.model_fields.items():
+            inner = table_in(field.annotation)
+            if inner and inner not in tables:
+                tables.append(inner)  # type: ignore[arg-type]
+            assert field.description, f"{table.__name__}.{name}"
+            assert field.examples or inner, f"{table.__name__}.{name}"
+            assert f"`{name}`" in markdown() or f"[{name}" in markdown()
+    assert len(tables) == 11
+
+
+def test_the_examples_together_are_a_policy() -> None:
+    """What the reference shows can be pasted: all examples in one file compile."""
+    blocks = re.findall(r"```toml\n(.*?)```", markdown(), re.DOTALL)
+    smallest, *examples = blocks
+    assert compile_text(smallest, "smallest").policy.default_tier == "all"
+    assert "openai" in compile_text("\n".join(examples), "examples").policy.providers
+
+
+@pytest.mark.parametrize("text", [SMALL, TWO_TIERS])
+def test_the_json_schema_accepts_valid_policies(text: str) -> None:
+    """An editor marks nothing in a policy that compiles."""
+    jsonschema.Draft202012Validator(json.loads(json_schema())).validate(tomllib.loads(text))
+
+
+@pytest.mark.parametrize(
+    "addition",
+    ["typo = 1\n", "max_attempts = 0\n", '[client]\nkeys = ["not a name"]\n', "tiers = 3\n"],
+)
+def test_the_json_schema_refuses_what_the_compiler_refuses(addition: str) -> None:
+    """An editor marks an unknown field, a number out of range, a key instead of its name."""
+    text = addition + SMALL if "[" not in addition else SMALL + addition
+    if addition.startswith("tiers"):
+        text = 'name = "a"\ndefault_tier = "b"\n' + addition
+    with pytest.raises(PolicyInvalid):
+        compile_text(text, "p.toml")
+    validator = jsonschema.Draft202012Validator(json.loads(json_schema()))
+    assert not validator.is_valid(tomllib.loads(text))
