@@ -15,7 +15,7 @@ ARGS ?=
 PY := .venv/bin/python
 VENV := .venv/.done
 # The .cwasm only loads in the wasmtime version that compiled it.
-WASMTIME ?= .venv/bin/wasmtime
+WASMTIME ?= $$($(PY) -m gateway.operator.wasmtime)
 
 .PHONY: help
 help: ## List what make can do
@@ -53,7 +53,8 @@ lock: $(VENV) ## Write requirements.lock anew from pyproject.toml, with the newe
 # --- The component -----------------------------------------------------------
 
 # What goes into the guest: never operator/ (it needs native packages) nor another host.
-GUEST := $(wildcard gateway/*.py) gateway/hosts/__init__.py gateway/hosts/wasi.py \
+GUEST := $(wildcard gateway/*.py) gateway/hosts/__init__.py gateway/hosts/directory.py \
+	gateway/hosts/wasi.py gateway/hosts/wasi_http.py \
 	$(shell find gateway/core -type f ! -path '*/__pycache__/*' 2>/dev/null | sort)
 WASI := cli clocks filesystem http random sockets
 WIT := $(shell find wit -name '*.wit')

@@ -63,7 +63,7 @@ class Answer:
 
 
 async def forward(exchange: Exchange, plan: Plan) -> Answer:
-    """The first answer of the plan. Raises NotReady, Rejected, UpstreamError."""
+    """The first answer of the plan. Raises BadRequest, NotReady, Rejected, UpstreamError."""
     if not plan.attempts:
         raise no_target(plan)
     record, clock = exchange.record, exchange.ports.clock

@@ -7,8 +7,9 @@ after `policy/active` went bad: it is written before it, with the same bytes.
 
 import json
 
+from gateway.core.compiled import load
 from gateway.core.errors import NotReady, PolicyError
-from gateway.core.policy import Policy, load
+from gateway.core.policy import Policy
 from gateway.ports import Entry, KvUnavailable, Ports, Unchanged
 
 ACTIVE = "policy/active"

@@ -59,7 +59,9 @@ def route(policy: Policy, decision: Decision, plan: Plan, record: Record) -> byt
                 {"target": item.id, "provider": item.provider, "model": item.model}
                 for item in plan.attempts
             ],
-            "left_out": [{"target": item.id, "reason": why} for item, why in plan.left_out],
+            "left_out": [
+                {"target": item.target.id, "reason": item.reason} for item in plan.left_out
+            ],
         }
     )
 

@@ -9,18 +9,27 @@ from dataclasses import dataclass
 
 from gateway.core.chat import ChatRequest
 from gateway.core.decide import Decision
-from gateway.core.errors import NotReady
+from gateway.core.errors import BadRequest, NotReady, TiergateError
 from gateway.core.policy import ModelFacts, Policy, Target
 
 _NO_FACTS = ModelFacts()
 
 
 @dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A target that is not tried. `param`: the member of the request that it cannot serve."""
+
+    target: Target
+    reason: str
+    param: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
-    """Targets to try, first to last, and those left out with the reason."""
+    """Targets to try, first to last, and those left out."""
 
     attempts: tuple[Target, ...]
-    left_out: tuple[tuple[Target, str], ...]
+    left_out: tuple[LeftOut, ...]
 
 
 def make_plan(
@@ -36,33 +45,40 @@ def make_plan(
     else:
         candidates = policy.tiers[decision.tier or policy.default_tier].targets
     usable: list[Target] = []
-    left_out: list[tuple[Target, str]] = []
+    left_out: list[LeftOut] = []
     for target in candidates:
-        if reason := _why_not(policy, target, chat, missing_keys):
-            left_out.append((target, reason))
+        if found := _why_not(policy, target, chat, missing_keys):
+            left_out.append(found)
         else:
             usable.append(target)
     ordered = _weighted(usable, draw) if len(usable) > 1 else usable
     return Plan(tuple(ordered[: policy.max_attempts]), tuple(left_out))
 
 
-def no_target(plan: Plan) -> NotReady:
-    """The error for a plan without attempts."""
-    reasons = "; ".join(f"{target.id}: {reason}" for target, reason in plan.left_out)
-    return NotReady(f"No target can serve this request: {reasons}.", code="no_usable_target")
+def no_target(plan: Plan) -> TiergateError:
+    """The error for a plan without attempts: the client's if each target lacks what it asks for."""
+    reasons = "; ".join(f"{item.target.id}: {item.reason}" for item in plan.left_out)
+    message = f"No target can serve this request: {reasons}."
+    params = [item.param for item in plan.left_out]
+    if all(params):
+        return BadRequest(message, code="unsupported_by_targets", param=params[0])
+    return NotReady(message, code="no_usable_target")
 
 
 def _why_not(
     policy: Policy, target: Target, chat: ChatRequest, missing_keys: Container[str]
-) -> str | None:
-    key = policy.providers[target.provider].key
-    if key and key in missing_keys:
-        return f"the secret {key} is not set"
+) -> LeftOut | None:
+    provider = policy.providers[target.provider]
+    if provider.key and provider.key in missing_keys:
+        return LeftOut(target, f"the secret {provider.key} is not set")
+    for name in provider.refuses:
+        if name in chat.source.values:
+            return LeftOut(target, f"'{name}' is not sent to {provider.name}", name)
     facts = policy.models.get(target.id, _NO_FACTS)
     if chat.has_images and not facts.images:
-        return "it takes no images"
+        return LeftOut(target, "it takes no images", "messages")
     if chat.has_tools and not facts.tools:
-        return "it takes no tools"
+        return LeftOut(target, "it takes no tools", "tools")
     return None
 
 

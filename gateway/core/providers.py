@@ -2,6 +2,8 @@
 
 `sends_usage_on_request`: the provider understands `stream_options.include_usage`; Mistral answers
 422 to it and sends usage anyway. `passes` are request headers of the client that reach it.
+`refuses` are members of the body by which a client could choose another model than the policy's:
+a request that has one is not sent there.
 """
 
 from dataclasses import dataclass
@@ -19,6 +21,7 @@ class Provider:
     key_prefix: str = "Bearer "
     sends_usage_on_request: bool = True
     passes: tuple[str, ...] = ()
+    refuses: tuple[str, ...] = ()
 
 
 PROVIDERS: dict[str, Provider] = {
@@ -47,6 +50,7 @@ PROVIDERS: dict[str, Provider] = {
             "https://openrouter.ai/api/v1",
             "OPENROUTER_API_KEY",
             passes=("http-referer", "x-title"),
+            refuses=("models", "route", "preset"),
         ),
         Provider("cerebras", "https://api.cerebras.ai/v1", "CEREBRAS_API_KEY"),
         Provider("ollama", "http://127.0.0.1:11434/v1", None),

@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from gateway.core.policy import Policy, load
+from gateway.core.compiled import load
+from gateway.core.policy import Policy
 from gateway.operator.compile import Compiled, compile_file
 from gateway.operator.console import (
     Refused,

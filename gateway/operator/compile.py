@@ -7,14 +7,16 @@ read by the gateway's own `load`.
 
 import tomllib
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
-from gateway.core import policy as core
+from gateway.core import compiled as core
 from gateway.core.errors import PolicyError
+from gateway.core.policy import Policy, Price
 from gateway.core.providers import PROVIDERS, Provider
 from gateway.operator.fields import Names, is_loopback
 from gateway.operator.problems import PolicyInvalid, Problem, from_pydantic, from_toml, path_of
@@ -29,7 +31,7 @@ class Compiled:
     """The compiled bytes, what the gateway reads in them, and what the operator should know."""
 
     data: bytes
-    policy: core.Policy
+    policy: Policy
     warnings: list[str]
 
 
@@ -134,24 +136,26 @@ def _provider(name: str, table: ProviderTable | None) -> Provider:
     """The known row, or a plain one, with the file's columns in place of its own."""
     given = table.model_dump(exclude_none=True) if table else {}
     known = PROVIDERS.get(name) or Provider(name, base_url="", key=None)
-    return Provider(
-        **{**asdict(known), **given, "passes": tuple(given.get("passes", known.passes))}
-    )
+    columns: dict[str, Any] = {
+        column: tuple(value) if isinstance(value, list) else value
+        for column, value in given.items()
+    }
+    return replace(known, **columns)
 
 
 def _prices(
     source: PolicyFile, providers: dict[str, Provider], today: date
-) -> tuple[dict[str, core.Price], list[str]]:
+) -> tuple[dict[str, Price], list[str]]:
     # Takes as long to import as all the rest, and policies with prices of their own need none.
     from gateway.operator.prices import NoPrice, known_price  # noqa: PLC0415
 
-    prices: dict[str, core.Price] = {}
+    prices: dict[str, Price] = {}
     warnings: list[str] = []
     for id_ in _used(source):
         provider, _, model = id_.partition("/")
         base_url = providers[provider].base_url
         if table := source.prices.get(id_):
-            prices[id_] = core.Price(table.input, table.output, table.cached_input)
+            prices[id_] = Price(table.input, table.output, table.cached_input)
         elif is_loopback(base_url):
             continue  # A model of one's own has no price by the token.
         elif isinstance(found := known_price(base_url, model, today), NoPrice):
@@ -169,7 +173,7 @@ def _prices(
     return prices, warnings
 
 
-def _address_warnings(policy: core.Policy) -> Iterator[str]:
+def _address_warnings(policy: Policy) -> Iterator[str]:
     for name, provider in policy.providers.items():
         if provider.base_url.startswith("http://") and not is_loopback(provider.base_url):
             yield (
@@ -179,7 +183,7 @@ def _address_warnings(policy: core.Policy) -> Iterator[str]:
 
 
 def _compiled(
-    source: PolicyFile, providers: dict[str, Provider], prices: dict[str, core.Price]
+    source: PolicyFile, providers: dict[str, Provider], prices: dict[str, Price]
 ) -> dict[str, object]:
     classifier = source.classifier or ClassifierTable(mode="off")
     value: dict[str, object] = {
@@ -200,7 +204,7 @@ def _compiled(
         },
         "timeouts": source.timeouts.model_dump(),
         "providers": {
-            name: {**asdict(row), "key_prefix": row.key_prefix or None, "passes": list(row.passes)}
+            name: {**asdict(row), "key_prefix": row.key_prefix or None}
             for name, row in providers.items()
         },
         "tiers": [

@@ -199,6 +199,12 @@ class ProviderTable(Table):
         description="Request headers of the client that reach it, in lower case.",
         examples=[["http-referer", "x-title"]],
     )
+    refuses: list[Annotated[str, Field(min_length=1)]] | None = Field(
+        default=None,
+        description="Members of the request body by which a client could choose another model"
+        " than the policy's: a request that has one is not sent to this provider.",
+        examples=[["models", "route"]],
+    )
 
 
 class TargetTable(Table):

@@ -16,8 +16,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
+from gateway.core.compiled import load
 from gateway.core.errors import PolicyError
-from gateway.core.policy import Policy, load
+from gateway.core.policy import Policy
 from gateway.policies import ACTIVE, GOOD
 
 HISTORY = "policy/history/"
