@@ -132,6 +132,10 @@ format: setup ## Format the sources and fix what ruff can fix safely
 	@$(PY) -m ruff check --fix-only
 	@$(PY) -m ruff format
 
+.PHONY: reference
+reference: setup ## Write policies/README.md and its JSON Schema anew from the schema
+	@$(PY) -m gateway.operator.reference
+
 .PHONY: bench
 bench: setup component ## Measure the gateway side by side with its peers
 	@$(PY) -m bench $(ARGS)
