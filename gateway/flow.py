@@ -77,8 +77,7 @@ async def respond(request: Request, ports: Ports) -> Response:
             _mark(record, ports, "classify", asked)
         record.decision = decision
 
-        missing = ports.missing(policy.secret_names())
-        plan = make_plan(policy, decision, chat, missing, ports.chance.draw)
+        plan = make_plan(policy, decision, chat, ports.has_secret, ports.chance.draw)
         if endpoint == "route":
             return _answer(request, record, ports, views.route(policy, decision, plan, record))
         sent = ports.clock.monotonic()

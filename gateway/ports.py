@@ -4,7 +4,6 @@ Absent is None; broken is an exception of this module. A host maps every error o
 one of these, once.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -180,6 +179,5 @@ class Ports:
     chance: Chance
     remembered: Remembered
 
-    def missing(self, names: Iterable[str]) -> list[str]:
-        """Those of these secrets that are not set."""
-        return [name for name in names if self.secrets.get(name) is None]
+    def has_secret(self, name: str) -> bool:
+        return self.secrets.get(name) is not None

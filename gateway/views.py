@@ -30,7 +30,7 @@ def readiness(policy: Policy, ports: Ports, *, is_client: bool) -> bytes:
     """Ready, and for those who may know: by which policy, and what is missing."""
     values: dict[str, object] = {"status": "ready"}
     if is_client:
-        missing = ports.missing(policy.secret_names())
+        missing = [name for name in policy.secret_names() if not ports.has_secret(name)]
         without = {row.name for row in policy.providers.values() if row.key in missing}
         values["policy"] = {"name": policy.name, "version": policy.version}
         values["problem"] = ports.remembered.policy_problem

@@ -35,6 +35,7 @@ VERSION_DIGITS = 12  # of sha256, as git abbreviates: enough to tell any operato
 
 # What ends in response headers: printable ASCII without spaces.
 _HEADER_SAFE = re.compile(r"[!-~]+")
+_MOST = 2**53  # the largest whole number that every JSON reader holds exactly
 
 
 def canonical(value: dict[str, object]) -> bytes:
@@ -53,17 +54,24 @@ def version_of(value: dict[str, object]) -> str:
 def load(data: bytes) -> Policy:
     """A compiled policy. Raises PolicyError naming the path of the first thing wrong with it."""
     try:
-        value = jsontext.parse(data)
+        value = jsontext.parse_strictly(data)
     except jsontext.JsonError as error:
         raise PolicyError("", f"not JSON: {error}") from None
     root = _Members(value, "")
     if (format_ := root.integer("format")) != FORMAT:
         raise PolicyError("format", f"is {format_}, this gateway reads {FORMAT}: publish it again")
     version = root.text("version")
-    if version != version_of(cast(dict[str, object], value)):
+    try:
+        is_whole = version == version_of(cast(dict[str, object], value))
+    except UnicodeEncodeError:  # half a surrogate pair: no text that we ever published
+        is_whole = False
+    if not is_whole:
         raise PolicyError("version", "does not match the content: torn or edited; publish it again")
     providers = root.table("providers", _provider)
-    tiers = {tier.name: tier for tier in root.array("tiers", _tier)}
+    tier_list = root.array("tiers", _tier)
+    tiers = {tier.name: tier for tier in tier_list}
+    if len(tiers) != len(tier_list):
+        raise PolicyError("tiers", "has two tiers of one name")
     models = root.table("models", _model)
     policy = Policy(
         name=root.word("name"),
@@ -103,6 +111,9 @@ def _listed(tiers: dict[str, Tier], models: dict[str, ModelFacts]) -> dict[str, 
 
 
 def _check_references(policy: Policy) -> None:
+    for name, provider in policy.providers.items():
+        if provider.name != name:
+            raise PolicyError(f"providers.{name}.name", f"must be {name!r} as well")
     if not policy.tiers:
         raise PolicyError("tiers", "is empty")
     if policy.default_tier not in policy.tiers:
@@ -168,15 +179,16 @@ class _Members:
 
     def integer(self, name: str, least: int = 0) -> int:
         value = self.take(name)
-        if not isinstance(value, int) or isinstance(value, bool) or value < least:
-            raise PolicyError(self.at(name), f"must be a whole number, at least {least}")
+        if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= _MOST:
+            raise PolicyError(self.at(name), f"must be a whole number from {least} to 2**53")
         return value
 
     def number(self, name: str) -> float:
         value = self.take(name)
-        if not isinstance(value, (int, float)) or isinstance(value, bool) or value < 0:
-            raise PolicyError(self.at(name), "must be a number, at least 0")
-        return float(value)
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if not is_number or not 0 <= cast(float, value) <= _MOST:
+            raise PolicyError(self.at(name), "must be a number from 0 to 2**53")
+        return float(cast(float, value))
 
     def optional_number(self, name: str) -> float | None:
         if self._rest.get(name, ...) is None:

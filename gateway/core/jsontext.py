@@ -13,9 +13,15 @@ from dataclasses import dataclass
 from typing import Any
 
 MAX_DEPTH = 128  # serde_json's default, and what most providers accept; far above any real chat.
+# Arrays and objects in one text. A long agent conversation has some ten thousand; each costs the
+# guest about 100 bytes, so that 32 MiB of "[]," would be a gigabyte.
+MAX_CONTAINERS = 250_000
+
+MAX_DIGITS = 308  # of a whole number: what a double can still hold
 
 _SPACE = " \t\n\r"
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+_ONE_KIND = bytes.maketrans(b"{}", b"[]")
 
 
 class JsonError(ValueError):
@@ -54,15 +60,23 @@ class JsonObject:
 
 
 def parse(data: bytes) -> object:
-    """Any JSON value. Raises JsonError."""
+    """Any JSON value, to read something out of: what is passed on is the text. Raises JsonError."""
     text = _checked_text(data)
     try:
-        value = _DECODER.decode(text)
+        return json.loads(text)
+    except ValueError as error:
+        raise _syntax_error(error) from None
+
+
+def parse_strictly(data: bytes) -> object:
+    """Any JSON value that every reader reads alike. Raises JsonError."""
+    text = _checked_text(data)
+    try:
+        return _DECODER.decode(text)
     except JsonError:
         raise
     except ValueError as error:
         raise _syntax_error(error) from None
-    return value
 
 
 def parse_object(data: bytes) -> JsonObject:
@@ -81,24 +95,31 @@ def parse_object(data: bytes) -> JsonObject:
 def is_too_deep(data: bytes, limit: int = MAX_DEPTH) -> bool:
     """Whether brackets nest deeper than `limit`, found without recursion and at the speed of C.
 
-    Exact for JSON. For anything else it errs towards True, and never lets the parser go deeper.
+    Exact for JSON. For anything else it errs towards True, and never lets the parser go deeper:
+    what the two see differently lies behind the parser's first error.
     """
     if data.count(b"[") + data.count(b"{") <= limit:
         return False
-    # Outside strings JSON has no backslash: without escapes, every second piece is outside.
-    outside = b"".join(data.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')[::2])
-    brackets = outside.translate(None, _NOT_BRACKETS)
-    for _ in range(limit):
-        inner = brackets.replace(b"[]", b"").replace(b"{}", b"")
+    brackets = _brackets(data)
+    for _ in range(limit):  # each pass takes the innermost level away
+        inner = brackets.replace(b"[]", b"")
         if len(inner) == len(brackets):
             break
         brackets = inner
-    else:
-        return bool(brackets)
-    return brackets.count(b"[") + brackets.count(b"{") > 0
+    return b"[" in brackets
+
+
+def _brackets(data: bytes) -> bytes:
+    """The text's brackets outside strings, all written [ and ]."""
+    # Outside strings JSON has no backslash: without escapes, every second piece is outside.
+    outside = b"".join(data.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')[::2])
+    return outside.translate(_ONE_KIND, _NOT_BRACKETS)
 
 
 def _checked_text(data: bytes) -> str:
+    many = data.count(b"[") + data.count(b"{") > MAX_CONTAINERS
+    if many and _brackets(data).count(b"[") > MAX_CONTAINERS:
+        raise JsonError(f"it has more than {MAX_CONTAINERS} arrays and objects")
     if is_too_deep(data):
         raise JsonError(f"it is nested deeper than {MAX_DEPTH} levels")
     try:
@@ -149,7 +170,7 @@ def _syntax_error(error: Exception) -> JsonError:
         return JsonError(f"{error.msg.rstrip()} at character {error.pos}")
     if isinstance(error, IndexError):
         return JsonError("it ends in the middle")
-    return JsonError("a number has too many digits")
+    return JsonError("it cannot be read")
 
 
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
@@ -165,6 +186,12 @@ def _constant(name: str) -> object:
     raise JsonError(f"{name} is not JSON")
 
 
+def _whole(text: str) -> int:
+    if len(text) > MAX_DIGITS:
+        raise JsonError("a number is too large")
+    return int(text)
+
+
 def _finite(text: str) -> float:
     value = float(text)
     if math.isinf(value):
@@ -173,7 +200,7 @@ def _finite(text: str) -> float:
 
 
 _DECODER = json.JSONDecoder(
-    object_pairs_hook=_unique, parse_constant=_constant, parse_float=_finite
+    object_pairs_hook=_unique, parse_constant=_constant, parse_float=_finite, parse_int=_whole
 )
 # The scanner under `raw_decode`, in C, without a Python frame a value.
 _scan: Callable[[str, int], tuple[Any, int]] = _DECODER.scan_once  # type: ignore[attr-defined]

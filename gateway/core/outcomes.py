@@ -76,7 +76,9 @@ def all_failed(attempts: Sequence[Attempt]) -> UpstreamError:
         )
         error.type = "rate_limit_error"
         waits = [attempt.retry_after for attempt in attempts if attempt.retry_after]
-        seconds = [int(wait) for wait in waits if wait.isascii() and wait.isdigit()]
+        seconds = [
+            int(wait) for wait in waits if wait.isascii() and wait.isdigit() and len(wait) < 10
+        ]
         if seconds:  # the first target to be free again decides
             error.headers.append(("retry-after", str(min(seconds))))
         elif waits:

@@ -4,15 +4,13 @@ Weights are stateless: an instance at the edge shares no counter with others, so
 A target that cannot serve the request is left out, and the plan says why.
 """
 
-from collections.abc import Callable, Container
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from gateway.core.chat import ChatRequest
 from gateway.core.decide import Decision
 from gateway.core.errors import BadRequest, NotReady, TiergateError
-from gateway.core.policy import ModelFacts, Policy, Target
-
-_NO_FACTS = ModelFacts()
+from gateway.core.policy import Policy, Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +34,7 @@ def make_plan(
     policy: Policy,
     decision: Decision,
     chat: ChatRequest,
-    missing_keys: Container[str],
+    has_secret: Callable[[str], bool],
     draw: Callable[[], float],
 ) -> Plan:
     """The plan for a decision. `draw` gives numbers in [0, 1); it is asked once per choice."""
@@ -47,12 +45,11 @@ def make_plan(
     usable: list[Target] = []
     left_out: list[LeftOut] = []
     for target in candidates:
-        if found := _why_not(policy, target, chat, missing_keys):
+        if found := _why_not(policy, target, chat, has_secret):
             left_out.append(found)
         else:
             usable.append(target)
-    ordered = _weighted(usable, draw) if len(usable) > 1 else usable
-    return Plan(tuple(ordered[: policy.max_attempts]), tuple(left_out))
+    return Plan(tuple(_weighted(usable, policy.max_attempts, draw)), tuple(left_out))
 
 
 def no_target(plan: Plan) -> TiergateError:
@@ -66,32 +63,32 @@ def no_target(plan: Plan) -> TiergateError:
 
 
 def _why_not(
-    policy: Policy, target: Target, chat: ChatRequest, missing_keys: Container[str]
+    policy: Policy, target: Target, chat: ChatRequest, has_secret: Callable[[str], bool]
 ) -> LeftOut | None:
     provider = policy.providers[target.provider]
-    if provider.key and provider.key in missing_keys:
+    if provider.key and not has_secret(provider.key):
         return LeftOut(target, f"the secret {provider.key} is not set")
     for name in provider.refuses:
         if name in chat.source.values:
             return LeftOut(target, f"'{name}' is not sent to {provider.name}", name)
-    facts = policy.models.get(target.id, _NO_FACTS)
-    if chat.has_images and not facts.images:
+    facts = policy.models.get(target.id)
+    if facts and not facts.images and chat.has_images:
         return LeftOut(target, "it takes no images", "messages")
-    if chat.has_tools and not facts.tools:
+    if facts and not facts.tools and chat.has_tools:
         return LeftOut(target, "it takes no tools", "tools")
     return None
 
 
-def _weighted(targets: list[Target], draw: Callable[[], float]) -> list[Target]:
-    """Drawn one after the other by weight; those of weight 0 follow in the order given."""
+def _weighted(targets: list[Target], most: int, draw: Callable[[], float]) -> list[Target]:
+    """At most `most`, drawn one after the other by weight; those of weight 0 follow as given."""
     rest = [target for target in targets if target.weight]
     ordered: list[Target] = []
-    while len(rest) > 1:
-        point = draw() * sum(target.weight for target in rest)
+    while len(rest) > 1 and len(ordered) < most:
+        point = draw() * sum([target.weight for target in rest])
         for target in rest:
             point -= target.weight
             if point < 0:
                 break
         ordered.append(target)
         rest.remove(target)
-    return [*ordered, *rest, *(target for target in targets if not target.weight)]
+    return [*ordered, *rest, *(target for target in targets if not target.weight)][:most]

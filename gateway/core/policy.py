@@ -1,6 +1,6 @@
 """The policy as the gateway uses it; `core.compiled` reads its stored form."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from gateway.core.providers import Provider
@@ -17,15 +17,15 @@ DIALECTS = ("openai-chat",)
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A model at a provider. Weight 0: only after all others of its tier."""
+    """A model at a provider; `id` is `provider/model`. Weight 0: after all others of its tier."""
 
     provider: str
     model: str
     weight: int = 1
+    id: str = field(init=False)
 
-    @property
-    def id(self) -> str:
-        return f"{self.provider}/{self.model}"
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "id", f"{self.provider}/{self.model}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,10 @@ class Permissions:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """A whole policy. `client_keys` are NAMES of secrets; None: anyone who reaches us may call."""
+    """A whole policy. `client_keys` are NAMES of secrets; None: anyone who reaches us may call.
+
+    `listed` has every target that clients can reach, by id; `label` is `name@version`.
+    """
 
     name: str
     version: str
@@ -104,10 +107,10 @@ class Policy:
     models: dict[str, ModelFacts]
     prices: dict[str, Price]
     listed: dict[str, Target]
+    label: str = field(init=False)
 
-    @property
-    def label(self) -> str:
-        return f"{self.name}@{self.version}"
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "label", f"{self.name}@{self.version}")
 
     def secret_names(self) -> tuple[str, ...]:
         """Every secret the policy names, once, in order."""

@@ -40,7 +40,7 @@ class SseDecoder:
         """The events that end in this chunk. Raises SseError on an event over the limit."""
         searched = max(0, len(self._buffer) - 3)
         buffer = self._buffer + chunk
-        if self._is_start and len(buffer) >= len(_BOM):
+        if self._is_start and not (len(buffer) < len(_BOM) and _BOM.startswith(buffer)):
             buffer = buffer.removeprefix(_BOM)
             self._is_start = False
         events: list[SseEvent] = []
@@ -60,7 +60,7 @@ class SseDecoder:
             return []
         if not rest.endswith((b"\n", b"\r")):
             raise SseError("the stream ends in the middle of an event")
-        return [_event(rest + b"\n")]
+        return [_event(rest + b"\r\n")]  # a blank line after either end of line
 
 
 def encode(data: bytes) -> bytes:
@@ -69,5 +69,9 @@ def encode(data: bytes) -> bytes:
 
 
 def _event(raw: bytes) -> SseEvent:
-    data = [line[5:].removeprefix(b" ") for line in raw.splitlines() if line.startswith(b"data:")]
+    data = [
+        line[5:].removeprefix(b" ")
+        for line in raw.splitlines()
+        if line.startswith(b"data:") or line == b"data"
+    ]
     return SseEvent(b"\n".join(data), raw)

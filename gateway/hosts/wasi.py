@@ -11,6 +11,7 @@ import os
 import time
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
+from random import Random
 
 import wit_world
 from componentize_py_async_support import spawn
@@ -153,8 +154,9 @@ class _Log:
 
 
 class _Chance:
-    def draw(self) -> float:
-        return int.from_bytes(os.urandom(6)) / (1 << 48)
+    def __init__(self) -> None:
+        # Of its own seed: the generator that `random` made at build is the same in every instance.
+        self.draw = Random(os.urandom(16)).random  # noqa: S311 - weights, not secrets
 
     def token(self) -> str:
         return os.urandom(16).hex()

@@ -219,6 +219,7 @@ def error_event(error: TiergateError) -> bytes:
     return sse.encode(error_body(error))
 
 
+_MAX_COUNT = 2**53  # tokens; the largest whole number that every JSON reader holds exactly
 _MAX_MESSAGE = 4_000  # characters; a page of HTML is no message
 
 
@@ -288,7 +289,7 @@ def _usage(value: object) -> Usage | None:
 
 
 def _count(value: object) -> int | None:
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MAX_COUNT:
         return value
     return None
 
