@@ -60,7 +60,7 @@ async def _refresh(ports: Ports, name: str) -> None:
     if isinstance(found, Entry):
         memory.health_stamps[name] = found.stamp
         try:
-            match jsontext.parse(found.value):
+            match jsontext.parse_strictly(found.value):
                 case {"open_until": float() | int() as until}:
                     memory.open_until[name] = float(until)
         except jsontext.JsonError:

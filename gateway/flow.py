@@ -5,6 +5,7 @@ in the client's dialect is one too. The steps are those of docs/architecture.md.
 """
 
 import json
+import re
 from typing import Literal
 
 from gateway import views
@@ -14,6 +15,7 @@ from gateway.core.decide import decide, read_controls
 from gateway.core.dialects import openai_chat
 from gateway.core.errors import (
     BadRequest,
+    HeadersTooLarge,
     Internal,
     MethodNotAllowed,
     NotFound,
@@ -23,7 +25,8 @@ from gateway.core.errors import (
 from gateway.core.http import Request, Response
 from gateway.core.plan import make_plan
 from gateway.core.record import Record
-from gateway.forward import Exchange, forward
+from gateway.exchange import Exchange
+from gateway.forward import forward
 from gateway.policies import current_policy
 from gateway.ports import Ports
 
@@ -36,6 +39,9 @@ ENDPOINTS: dict[str, tuple[Endpoint, str]] = {
     "/healthz": ("healthz", "GET"),
     "/readyz": ("readyz", "GET"),
 }
+_WORD = re.compile(r"[A-Za-z0-9_.-]{1,64}")  # a code that is one; a provider may write anything
+MAX_REQUEST_HEADERS = 32 * 1024  # bytes; what nginx takes by default, and more than any SDK sends
+
 _JSON = ("content-type", "application/json")
 
 
@@ -43,6 +49,7 @@ async def respond(request: Request, ports: Ports) -> Response:
     """One request, from its bytes to its answer. Never raises."""
     record = Record(ports.chance.token(), ports.clock.now(), ports.clock.monotonic())
     try:
+        _check_headers(request)
         endpoint = _endpoint(request)
         record.endpoint = endpoint
         if endpoint == "healthz":
@@ -126,6 +133,11 @@ def _endpoint(request: Request) -> Endpoint:
     return endpoint
 
 
+def _check_headers(request: Request) -> None:
+    if sum([len(value) for _, value in request.headers.pairs]) > MAX_REQUEST_HEADERS:
+        raise HeadersTooLarge(f"The request's headers are over {MAX_REQUEST_HEADERS} bytes.")
+
+
 def _check_body(request: Request) -> None:
     if request.over_limit is not None:
         raise TooLarge(f"The request body is over this gateway's {request.over_limit} bytes.")
@@ -153,7 +165,7 @@ def _answer(
 
 def _refuse(request: Request, record: Record, ports: Ports, error: TiergateError) -> Response:
     """The error in the client's dialect."""
-    record.error = error.code or error.type
+    record.error = error.code if error.code and _WORD.fullmatch(error.code) else "rejected"
     total_ms = _elapsed(record, ports)
     headers = [
         _JSON,

@@ -53,14 +53,16 @@ class Usage:
 class StreamEvent:
     """One event of a provider's stream, read just far enough to relay it honestly.
 
-    raw: the bytes to pass on. has_content: the model has begun to answer. is_finish: it says why
-    the answer ended. is_done: the dialect's last event. error: the provider reports a failure.
-    is_usage_only: it carries usage and nothing else. usage: the tokens, where it has them.
+    raw: the bytes to pass on. has_content: the model has begun to answer. choices: the indexes of
+    the answers it belongs to. finished: those of them that end here, with a reason. is_done: the
+    dialect's last event. error: the provider reports a failure. is_usage_only: it carries usage and
+    nothing else. usage: the tokens, where it has them.
     """
 
     raw: bytes
     has_content: bool = False
-    is_finish: bool = False
+    choices: tuple[int, ...] = ()
+    finished: tuple[int, ...] = ()
     is_done: bool = False
     is_usage_only: bool = False
     error: str | None = None

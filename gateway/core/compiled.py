@@ -8,12 +8,11 @@ worked before stays in use.
 
 import hashlib
 import json
-import re
-from collections.abc import Callable
 from typing import cast
 
 from gateway.core import jsontext
 from gateway.core.errors import PolicyError
+from gateway.core.members import HEADER_SAFE, Members
 from gateway.core.policy import (
     CLASSIFIER_MODES,
     DIALECTS,
@@ -32,10 +31,6 @@ from gateway.core.providers import Provider
 
 FORMAT = 1
 VERSION_DIGITS = 12  # of sha256, as git abbreviates: enough to tell any operator's policies apart
-
-# What ends in response headers: printable ASCII without spaces.
-_HEADER_SAFE = re.compile(r"[!-~]+")
-_MOST = 2**53  # the largest whole number that every JSON reader holds exactly
 
 
 def canonical(value: dict[str, object]) -> bytes:
@@ -57,7 +52,7 @@ def load(data: bytes) -> Policy:
         value = jsontext.parse_strictly(data)
     except jsontext.JsonError as error:
         raise PolicyError("", f"not JSON: {error}") from None
-    root = _Members(value, "")
+    root = Members(value, "")
     if (format_ := root.integer("format")) != FORMAT:
         raise PolicyError("format", f"is {format_}, this gateway reads {FORMAT}: publish it again")
     version = root.text("version")
@@ -98,7 +93,7 @@ def load(data: bytes) -> Policy:
 def target_from_id(text: str, path: str) -> Target:
     """A target from `provider/model`; the model may have slashes of its own."""
     provider, slash, model = text.partition("/")
-    if not (provider and slash and model and _HEADER_SAFE.fullmatch(text)):
+    if not (provider and slash and model and HEADER_SAFE.fullmatch(text)):
         raise PolicyError(path, "must be written provider/model, in printable ASCII")
     return Target(provider, model)
 
@@ -128,115 +123,7 @@ def _check_references(policy: Policy) -> None:
             raise PolicyError(path, f"provider {target.provider!r} is not in [providers]")
 
 
-class _Members:
-    """One JSON object, read member by member; `end` refuses what nobody read."""
-
-    def __init__(self, value: object, path: str) -> None:
-        if not isinstance(value, dict):
-            raise PolicyError(path, "must be an object")
-        self._rest: dict[str, object] = dict(value)
-        self._path = path
-
-    def at(self, name: str) -> str:
-        return f"{self._path}.{name}" if self._path else name
-
-    def take(self, name: str) -> object:
-        if name not in self._rest:
-            raise PolicyError(self.at(name), "is missing")
-        return self._rest.pop(name)
-
-    def text(self, name: str) -> str:
-        value = self.take(name)
-        if not isinstance(value, str) or not value:
-            raise PolicyError(self.at(name), "must be a string with something in it")
-        return value
-
-    def word(self, name: str) -> str:
-        value = self.text(name)
-        if not _HEADER_SAFE.fullmatch(value):
-            raise PolicyError(self.at(name), "must be printable ASCII without spaces")
-        return value
-
-    def optional_text(self, name: str) -> str | None:
-        if self._rest.get(name, ...) is None:
-            self._rest.pop(name)
-            return None
-        return self.text(name)
-
-    def optional_texts(self, name: str) -> tuple[str, ...] | None:
-        value = self.take(name)
-        if value is None:
-            return None
-        if not isinstance(value, list) or not all(isinstance(item, str) and item for item in value):
-            raise PolicyError(self.at(name), "must be a list of strings, or null")
-        return tuple(value)
-
-    def flag(self, name: str) -> bool:
-        value = self.take(name)
-        if not isinstance(value, bool):
-            raise PolicyError(self.at(name), "must be true or false")
-        return value
-
-    def integer(self, name: str, least: int = 0) -> int:
-        value = self.take(name)
-        if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= _MOST:
-            raise PolicyError(self.at(name), f"must be a whole number from {least} to 2**53")
-        return value
-
-    def number(self, name: str) -> float:
-        value = self.take(name)
-        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if not is_number or not 0 <= cast(float, value) <= _MOST:
-            raise PolicyError(self.at(name), "must be a number from 0 to 2**53")
-        return float(cast(float, value))
-
-    def optional_number(self, name: str) -> float | None:
-        if self._rest.get(name, ...) is None:
-            self._rest.pop(name)
-            return None
-        return self.number(name)
-
-    def choice[T: str](self, name: str, choices: tuple[T, ...]) -> T:
-        value = self.take(name)
-        for known in choices:
-            if known == value:
-                return known
-        raise PolicyError(self.at(name), f"must be one of {', '.join(choices)}")
-
-    def anything(self, name: str) -> dict[str, object]:
-        value = self.take(name)
-        if not isinstance(value, dict):
-            raise PolicyError(self.at(name), "must be an object")
-        return value
-
-    def member[T](self, name: str, read: Callable[["_Members"], T]) -> T:
-        return _read(self.take(name), self.at(name), read)
-
-    def table[T](self, name: str, read: Callable[["_Members"], T]) -> dict[str, T]:
-        value = self.anything(name)
-        return {key: _read(item, f"{self.at(name)}.{key}", read) for key, item in value.items()}
-
-    def array[T](self, name: str, read: Callable[["_Members"], T]) -> tuple[T, ...]:
-        value = self.take(name)
-        if not isinstance(value, list):
-            raise PolicyError(self.at(name), "must be an array")
-        return tuple(
-            [_read(item, f"{self.at(name)}[{index}]", read) for index, item in enumerate(value)]
-        )
-
-    def end(self) -> None:
-        for name in self._rest:
-            raise PolicyError(self.at(name), "is not a member this gateway knows")
-
-
-def _read[T](value: object, path: str, read: Callable[[_Members], T]) -> T:
-    members = _Members(value, path)
-    result = read(members)
-    members.end()
-    return result
-
-
-def _provider(members: _Members) -> Provider:
+def _provider(members: Members) -> Provider:
     provider = Provider(
         name=members.text("name"),
         base_url=members.text("base_url"),
@@ -253,7 +140,7 @@ def _provider(members: _Members) -> Provider:
     return provider
 
 
-def _tier(members: _Members) -> Tier:
+def _tier(members: Members) -> Tier:
     tier = Tier(
         members.word("name"), members.text("description"), members.array("targets", _target)
     )
@@ -262,21 +149,21 @@ def _tier(members: _Members) -> Tier:
     return tier
 
 
-def _target(members: _Members) -> Target:
+def _target(members: Members) -> Target:
     return Target(members.word("provider"), members.word("model"), members.integer("weight"))
 
 
-def _model(members: _Members) -> ModelFacts:
+def _model(members: Members) -> ModelFacts:
     return ModelFacts(images=members.flag("images"), tools=members.flag("tools"))
 
 
-def _price(members: _Members) -> Price:
+def _price(members: Members) -> Price:
     return Price(
         members.number("input"), members.number("output"), members.optional_number("cached_input")
     )
 
 
-def _classifier(members: _Members) -> Classifier:
+def _classifier(members: Members) -> Classifier:
     mode = members.choice("mode", CLASSIFIER_MODES)
     model = members.optional_text("model")
     return Classifier(
@@ -288,7 +175,7 @@ def _classifier(members: _Members) -> Classifier:
     )
 
 
-def _timeouts(members: _Members) -> Timeouts:
+def _timeouts(members: Members) -> Timeouts:
     return Timeouts(
         connect_ms=members.integer("connect_ms", least=1),
         first_byte_ms=members.integer("first_byte_ms", least=1),
@@ -297,7 +184,7 @@ def _timeouts(members: _Members) -> Timeouts:
     )
 
 
-def _permissions(members: _Members) -> Permissions:
+def _permissions(members: Members) -> Permissions:
     return Permissions(
         bypass=members.choice("bypass", PERMISSIONS),
         tier=members.choice("tier", PERMISSIONS),

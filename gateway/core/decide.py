@@ -84,11 +84,9 @@ def decide(policy: Policy, chat: ChatRequest, controls: Controls) -> Decision | 
                 code="direct_not_allowed",
                 param="model",
             )
-        if controls.is_bypass:
-            return Decision(None, "bypass", target)
         if policy.permissions.direct == "allow":
-            return Decision(None, "direct", target)
-        return None
+            return Decision(None, "bypass" if controls.is_bypass else "direct", target)
+        return Decision(policy.default_tier, "bypass") if controls.is_bypass else None
     if controls.is_bypass:
         return Decision(policy.default_tier, "bypass")
     if policy.unknown_model == "reject":

@@ -7,7 +7,8 @@ TiergateError
 │   ├── Forbidden              403
 │   ├── NotFound               404
 │   ├── MethodNotAllowed       405
-│   └── TooLarge               413
+│   ├── TooLarge               413
+│   └── HeadersTooLarge        431
 ├── GatewayError               how the gateway is set up, or a defect of its own
 │   ├── Internal               500
 │   └── NotReady               503
@@ -85,6 +86,13 @@ class TooLarge(ClientError):
 
     status = 413
     default_code = "request_too_large"
+
+
+class HeadersTooLarge(ClientError):
+    """The request's headers are over the limit."""
+
+    status = 431
+    default_code = "headers_too_large"
 
 
 class GatewayError(TiergateError):

@@ -1,7 +1,8 @@
 """HTTP as values: what the hosts read and write, and the flow passes along."""
 
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Protocol
 
 HeaderPairs = list[tuple[str, str]]
 
@@ -42,13 +43,23 @@ class Request:
     is_broken: bool = False
 
 
+class BodyStream(Protocol):
+    """A body that is read chunk by chunk. Whoever reads it closes it, read to its end or not."""
+
+    def __aiter__(self) -> "BodyStream": ...
+
+    async def __anext__(self) -> bytes: ...
+
+    async def aclose(self) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Response:
-    """The answer. A generator body is read by the host chunk by chunk, and closed with `aclose`."""
+    """The answer."""
 
     status: int
     headers: HeaderPairs
-    body: bytes | AsyncGenerator[bytes]
+    body: bytes | BodyStream
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,18 +10,19 @@ import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 MAX_DEPTH = 128  # serde_json's default, and what most providers accept; far above any real chat.
-# Arrays and objects in one text. A long agent conversation has some ten thousand; each costs the
-# guest about 100 bytes, so that 32 MiB of "[]," would be a gigabyte.
-MAX_CONTAINERS = 250_000
-
+# Values in one text from a client or the store. A long agent conversation has some ten thousand;
+# a million of them take the guest a second and 100 MB, and every stream in it waits.
+MAX_VALUES = 500_000
+MAX_ANSWER_VALUES = 4_000_000  # ten thousand tokens with twenty logprobs each have a million
 MAX_DIGITS = 308  # of a whole number: what a double can still hold
 
 _SPACE = " \t\n\r"
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
-_ONE_KIND = bytes.maketrans(b"{}", b"[]")
+_STEPS = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")  # one in, one out, as signed bytes
 
 
 class JsonError(ValueError):
@@ -61,7 +62,7 @@ class JsonObject:
 
 def parse(data: bytes) -> object:
     """Any JSON value, to read something out of: what is passed on is the text. Raises JsonError."""
-    text = _checked_text(data)
+    text = _checked_text(data, MAX_ANSWER_VALUES)
     try:
         return json.loads(text)
     except ValueError as error:
@@ -70,7 +71,7 @@ def parse(data: bytes) -> object:
 
 def parse_strictly(data: bytes) -> object:
     """Any JSON value that every reader reads alike. Raises JsonError."""
-    text = _checked_text(data)
+    text = _checked_text(data, MAX_VALUES)
     try:
         return _DECODER.decode(text)
     except JsonError:
@@ -81,7 +82,7 @@ def parse_strictly(data: bytes) -> object:
 
 def parse_object(data: bytes) -> JsonObject:
     """A JSON object with the spans of its top-level values. Raises JsonError."""
-    text = _checked_text(data)
+    text = _checked_text(data, MAX_VALUES)
     try:
         return _walk_object(text)
     except JsonError:
@@ -100,32 +101,29 @@ def is_too_deep(data: bytes, limit: int = MAX_DEPTH) -> bool:
     """
     if data.count(b"[") + data.count(b"{") <= limit:
         return False
-    brackets = _brackets(data)
-    for _ in range(limit):  # each pass takes the innermost level away
-        inner = brackets.replace(b"[]", b"")
-        if len(inner) == len(brackets):
-            break
-        brackets = inner
-    return b"[" in brackets
+    marks = _outside_strings(data).translate(_STEPS, _NOT_BRACKETS)
+    return max(accumulate(memoryview(marks).cast("b")), default=0) > limit
 
 
-def _brackets(data: bytes) -> bytes:
-    """The text's brackets outside strings, all written [ and ]."""
+def _outside_strings(data: bytes) -> bytes:
     # Outside strings JSON has no backslash: without escapes, every second piece is outside.
-    outside = b"".join(data.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')[::2])
-    return outside.translate(_ONE_KIND, _NOT_BRACKETS)
+    return b"".join(data.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')[::2])
 
 
-def _checked_text(data: bytes) -> str:
-    many = data.count(b"[") + data.count(b"{") > MAX_CONTAINERS
-    if many and _brackets(data).count(b"[") > MAX_CONTAINERS:
-        raise JsonError(f"it has more than {MAX_CONTAINERS} arrays and objects")
+def _checked_text(data: bytes, most: int) -> str:
+    if _values(data) > most and _values(_outside_strings(data)) > most:
+        raise JsonError(f"it has more than {most} values")
     if is_too_deep(data):
         raise JsonError(f"it is nested deeper than {MAX_DEPTH} levels")
     try:
         return data.decode()
     except UnicodeDecodeError as error:
         raise JsonError(f"byte {error.start} is not valid UTF-8") from None
+
+
+def _values(data: bytes) -> int:
+    """At least as many as there are values: each but the first follows one of these."""
+    return data.count(b",") + data.count(b"[") + data.count(b"{")
 
 
 def _walk_object(text: str) -> JsonObject:
@@ -176,8 +174,8 @@ def _syntax_error(error: Exception) -> JsonError:
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
     values = dict(pairs)
     if len(values) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in values if names.count(name) > 1)
+        rest = dict(pairs)
+        twice = next(name for name, _ in pairs if rest.pop(name, pairs) is pairs)
         raise JsonError(f"the key {json.dumps(twice)[:80]} appears twice in one object")
     return values
 

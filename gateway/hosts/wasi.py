@@ -9,7 +9,6 @@ import gc
 import json
 import os
 import time
-from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from random import Random
 
@@ -21,7 +20,7 @@ from wit_world import exports
 from wit_world.imports import environment
 from wit_world.imports import wasi_http_types as wasi
 
-from gateway.core.http import Headers, Request, Response
+from gateway.core.http import BodyStream, Headers, Request, Response
 from gateway.flow import respond
 from gateway.hosts.directory import DirectoryKv
 from gateway.hosts.wasi_http import (
@@ -114,7 +113,7 @@ def _to_wasi(response: Response, spare: SpareTrailers) -> wasi.Response:
     return answer
 
 
-async def _pump(tx: ByteStreamWriter, body: AsyncGenerator[bytes]) -> None:
+async def _pump(tx: ByteStreamWriter, body: BodyStream) -> None:
     """Relays a stream. A client that has gone is noticed at a write: the generator is closed."""
     try:
         with tx:
@@ -137,11 +136,17 @@ class _Clock:
 
 
 class _Secrets:
-    """Environment variables, as the host passes them by name; read once an instance."""
+    """Environment variables, as the host passes them by name; read once an instance.
+
+    One that cannot stand in a header, such as a file's content with line breaks, is not set.
+    """
 
     def __init__(self) -> None:
+        stripped = [(name, value.strip()) for name, value in environment.get_environment()]
         self._values = {
-            name: value.strip() for name, value in environment.get_environment() if value.strip()
+            name: value
+            for name, value in stripped
+            if value and value.isascii() and value.isprintable()
         }
 
     def get(self, name: str) -> str | None:

@@ -93,10 +93,12 @@ class WasiHttp:
     async def open(self, request: Outgoing, timeouts: AttemptTimeouts) -> _Upstream:
         headers = encoded(request.headers)
         headers.append(("content-length", str(len(request.body)).encode()))
+        try:
+            fields = wasi.Fields.from_list(headers)
+        except Err:  # more than the host lets out
+            raise Unreachable from None
         tx, contents = wit_world.byte_stream()
-        outgoing, sent = wasi.Request.new(
-            wasi.Fields.from_list(headers), contents, self._spare.take(), _options(timeouts)
-        )
+        outgoing, sent = wasi.Request.new(fields, contents, self._spare.take(), _options(timeouts))
         outgoing.set_method(wasi.Method_Post())
         is_tls = request.scheme == "https"
         outgoing.set_scheme(wasi.Scheme_Https() if is_tls else wasi.Scheme_Http())

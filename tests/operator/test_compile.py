@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.core.policy import Price, load, version_of
+from gateway.core.compiled import load, version_of
+from gateway.core.policy import Price
 from gateway.core.providers import PROVIDERS
 from gateway.operator.compile import MAX_COMPILED_BYTES, compile_file, compile_text
 from gateway.operator.prices import NoPrice, known_price

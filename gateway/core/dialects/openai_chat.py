@@ -59,11 +59,7 @@ def parse_request(body: bytes) -> ChatRequest:
                 raise _wrong_type(name, words)
     messages = values.get("messages")
     if messages is None:
-        raise BadRequest(
-            "'messages' is missing: send at least one message.",
-            code="missing_required_parameter",
-            param="messages",
-        )
+        raise _missing("messages")
     if not isinstance(messages, list):
         raise _wrong_type("messages", "an array")
     if not messages:
@@ -111,11 +107,9 @@ def read_answer(body: bytes) -> tuple[Outcome, Usage | None]:
         answer = jsontext.parse(body)
     except JsonError:
         return Outcome.MALFORMED, None
-    if not isinstance(answer, dict):
-        return Outcome.MALFORMED, None
-    if answer.get("error"):
+    if isinstance(answer, dict) and answer.get("error"):
         return Outcome.SERVER_ERROR, None
-    if not isinstance(answer.get("choices"), list):
+    if not isinstance(answer, dict) or not isinstance(answer.get("choices"), list):
         return Outcome.MALFORMED, None
     return Outcome.ANSWERED, _usage(answer.get("usage"))
 
@@ -149,11 +143,16 @@ def read_event(event: sse.SseEvent) -> StreamEvent | None:
     choices = chunk.get("choices")
     if not isinstance(choices, list):
         return None
-    has_content = is_finish = False
+    has_content = False
+    seen: list[int] = []
+    finished: list[int] = []
     for choice in choices:
-        if not isinstance(choice, dict):
+        index = choice.get("index", 0) if isinstance(choice, dict) else None
+        if not isinstance(index, int):
             return None
-        is_finish = is_finish or choice.get("finish_reason") is not None
+        seen.append(index)
+        if choice.get("finish_reason") is not None:
+            finished.append(index)
         delta = choice.get("delta")
         if isinstance(delta, dict):
             has_content = has_content or any(
@@ -164,14 +163,15 @@ def read_event(event: sse.SseEvent) -> StreamEvent | None:
     return StreamEvent(
         event.raw,
         has_content=has_content,
-        is_finish=is_finish,
+        choices=tuple(seen),
+        finished=tuple(finished),
         is_usage_only=usage is not None and not choices,
         usage=usage,
     )
 
 
 def read_error(status: int, body: bytes) -> tuple[str, str, str | None, str | None]:
-    """A provider's error as (message, type, code, param).
+    """A provider's error as (message, type, code, param), as long as it wrote them.
 
     OpenAI nests it under `error`; Mistral and vLLM put the members at the top; some send a string.
     """
@@ -193,7 +193,7 @@ def read_error(status: int, body: bytes) -> tuple[str, str, str | None, str | No
     code = members.get("code")
     param = members.get("param")
     return (
-        message[:_MAX_MESSAGE],
+        message,
         type_ if isinstance(type_, str) and type_ else "invalid_request_error",
         str(code) if isinstance(code, (str, int)) and not isinstance(code, bool) else None,
         param if isinstance(param, str) else None,
@@ -220,7 +220,6 @@ def error_event(error: TiergateError) -> bytes:
 
 
 _MAX_COUNT = 2**53  # tokens; the largest whole number that every JSON reader holds exactly
-_MAX_MESSAGE = 4_000  # characters; a page of HTML is no message
 
 
 def _message(item: object, index: int) -> Message:
@@ -243,11 +242,7 @@ def _message(item: object, index: int) -> Message:
         # An assistant's turn may be nothing but tool calls, a refusal or audio.
         if role in {"assistant", "function"}:
             return Message(role, "")
-        raise BadRequest(
-            f"'{path}.content' is missing.",
-            code="missing_required_parameter",
-            param=f"{path}.content",
-        )
+        raise _missing(f"{path}.content")
     if not isinstance(content, list):
         raise _wrong_type(f"{path}.content", "a string or an array of parts")
     texts: list[str] = []
@@ -266,6 +261,10 @@ def _message(item: object, index: int) -> Message:
         elif kind == "image_url":
             has_image = True
     return Message(role, "\n\n".join(texts), has_image)
+
+
+def _missing(param: str) -> BadRequest:
+    return BadRequest(f"'{param}' is missing.", code="missing_required_parameter", param=param)
 
 
 def _wrong_type(param: str, expected: str) -> BadRequest:

@@ -1,0 +1,1 @@
+"""The gateway beside nginx on one machine, in one run: `python -m bench`. See README.md."""

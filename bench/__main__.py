@@ -1,0 +1,125 @@
+"""`python -m bench`: measures, prints the table, says which limits are kept."""
+
+import argparse
+import asyncio
+import json
+import os
+import signal
+import sys
+import tempfile
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from bench.judge import Figures, Limits, Pair, judge
+from bench.load import Load, LoadError, run_wrk
+from bench.nginx import CHAT
+from bench.payloads import BYPASS, STREAMED
+from bench.report import conditions, print_table, to_json
+from bench.rig import Rig, RigError, missing_tools, running
+from bench.streams import SECONDS, StreamError, timed_streams
+from gateway.operator.console import Refused
+from gateway.operator.wasmtime import NoWasmtime
+
+MANY = 16  # connections, and streams at once
+MOST = 64  # streams, for memory only
+_WARM_SECONDS = 2
+
+
+def measure(rig: Rig, runs: int, seconds: int, say: Callable[[str], None]) -> Figures:
+    """All figures. Streams come first: memory is that of a gateway that has seen no rush yet."""
+    chunks: dict[int, Pair] = {}
+    memory: dict[int, float] = {}
+    for count, times in ((1, runs), (MANY, 1)):
+        say(f"streams, {count} at a time: {times * 2 * SECONDS:.0f} s")
+        pair = Pair([], [])
+        for _ in range(times):
+            delays, memory[count] = asyncio.run(_gateway_streams(rig, count))
+            pair.gateway.extend(delays)
+            pair.nginx.extend(
+                asyncio.run(timed_streams(rig.nginx_port, f"/stream{CHAT}", {}, count))
+            )
+        chunks[count] = pair
+    say(f"streams, {MOST} at a time: {SECONDS:.0f} s")
+    _, memory[MOST] = asyncio.run(_gateway_streams(rig, MOST))
+
+    throughput = Pair([], [])
+    latency = Pair([], [])
+    gateway = partial(run_wrk, rig.gateway_url, rig.body, BYPASS)
+    nginx = partial(run_wrk, rig.nginx_url, rig.body, {})
+    for connections, pair, read in ((MANY, throughput, _per_second), (1, latency, _p50)):
+        say(f"wrk, {connections} at a time: {2 * (runs * seconds + _WARM_SECONDS)} s")
+        for send in (gateway, nginx):
+            send(connections=connections, seconds=_WARM_SECONDS)
+        # A B A B, so that whatever else the machine does hits both.
+        for _ in range(runs):
+            pair.gateway.append(read(gateway(connections=connections, seconds=seconds)))
+            pair.nginx.append(read(nginx(connections=connections, seconds=seconds)))
+    say(f"wrk, classified: {seconds} s")
+    classified = run_wrk(rig.gateway_url, rig.body, {}, connections=1, seconds=seconds)
+    return Figures(throughput, latency, [classified.p50_ms], chunks, memory)
+
+
+async def _gateway_streams(rig: Rig, count: int) -> tuple[list[float], float]:
+    """The delays, and the gateway's memory in the middle of it."""
+
+    async def memory() -> float:
+        await asyncio.sleep(SECONDS / 2)
+        return rig.memory_mb()
+
+    streams = timed_streams(rig.gateway_port, CHAT, STREAMED, count)
+    return await asyncio.gather(streams, memory())
+
+
+def _per_second(load: Load) -> float:
+    return load.per_second
+
+
+def _p50(load: Load) -> float:
+    return load.p50_ms
+
+
+def main() -> int:
+    """The exit code: 1 if it could not measure, or with --strict if a limit is not kept."""
+    parser = argparse.ArgumentParser("python -m bench", description="The gateway beside nginx.")
+    parser.add_argument(
+        "--runs", type=int, default=3, help="of each measurement; the median counts"
+    )
+    parser.add_argument("--seconds", type=int, default=10, help="of each run")
+    parser.add_argument("--json", action="store_true", help="one line of JSON instead of the table")
+    parser.add_argument("--strict", action="store_true", help="exit 1 if a limit is not kept")
+    options = parser.parse_args()
+    if options.runs < 1 or options.seconds < 1:
+        parser.error("--runs and --seconds are at least 1")
+    if problem := missing_tools():
+        print(f"bench: {problem}", file=sys.stderr)
+        return 1
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that nothing is left running
+    load_before = os.getloadavg()[0]
+    try:
+        with (
+            tempfile.TemporaryDirectory(prefix="tiergate-bench-") as folder,
+            running(Path(folder)) as rig,
+        ):
+            figures = measure(rig, options.runs, options.seconds, _say)
+    except (RigError, LoadError, StreamError, Refused, NoWasmtime) as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    lines = judge(figures, Limits())
+    at = conditions(options.runs, options.seconds, load_before)
+    if options.json:
+        print(json.dumps(to_json(lines, at)))
+    else:
+        print_table(lines, at)
+    failed = any(line.passed is False for line in lines)
+    return 1 if failed and options.strict else 0
+
+
+def _say(text: str) -> None:
+    print(f"bench: {text}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

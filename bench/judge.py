@@ -1,0 +1,144 @@
+"""The figures of a run, and the limits that they are held against."""
+
+from dataclasses import dataclass
+from statistics import median, quantiles
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the gateway promises of its own weight beside nginx's proxy_pass, the fastest plain
+    proxy at hand: it must vanish beside a model that takes 200 ms to its first word.
+
+    `least_share` of nginx's requests a second; `most_added_ms` to the p50 at one connection;
+    `most_added_to_chunk_ms` to an event of a single stream, median.
+    """
+
+    least_share: float = 1 / 25
+    most_added_ms: float = 1.5
+    most_added_to_chunk_ms: float = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """The same measurement of both, run by run."""
+
+    gateway: list[float]
+    nginx: list[float]
+
+    @property
+    def added(self) -> float:
+        return median(self.gateway) - median(self.nginx)
+
+    @property
+    def share(self) -> float:
+        return median(self.gateway) / median(self.nginx)
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """All that was measured. Milliseconds, MB; `throughput` in requests a second.
+
+    `chunks`: the delay of every event, by the number of streams at once. `memory`: the gateway's
+    resident memory by the number of open streams.
+    """
+
+    throughput: Pair
+    latency: Pair
+    classified: list[float]
+    chunks: dict[int, Pair]
+    memory: dict[int, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of the report. `passed` is None where no limit is set."""
+
+    name: str
+    unit: str
+    gateway: float
+    nginx: float | None
+    compared: str
+    limit: str | None = None
+    passed: bool | None = None
+
+
+def judge(figures: Figures, limits: Limits) -> list[Line]:
+    """The report, those with a limit first."""
+    throughput, latency, one = figures.throughput, figures.latency, figures.chunks[1]
+    return [
+        Line(
+            "throughput, 16 connections",
+            "req/s",
+            median(throughput.gateway),
+            median(throughput.nginx),
+            f"1/{1 / throughput.share:.1f} of nginx's",
+            f"at least 1/{1 / limits.least_share:g}",
+            throughput.share >= limits.least_share,
+        ),
+        Line(
+            "p50, one connection",
+            "ms",
+            median(latency.gateway),
+            median(latency.nginx),
+            _added(latency.added),
+            f"at most {limits.most_added_ms:+g} ms",
+            latency.added <= limits.most_added_ms,
+        ),
+        Line(
+            "chunk of 1 stream, median",
+            "ms",
+            median(one.gateway),
+            median(one.nginx),
+            _added(one.added),
+            f"at most {limits.most_added_to_chunk_ms:+g} ms",
+            one.added <= limits.most_added_to_chunk_ms,
+        ),
+        _p99_line(1, one),
+        *(
+            line
+            for count, pair in figures.chunks.items()
+            if count > 1
+            for line in _more(count, pair)
+        ),
+        Line(
+            "p50 classified, one connection",
+            "ms",
+            median(figures.classified),
+            None,
+            f"{_added(median(figures.classified) - median(latency.gateway))} to bypassed",
+        ),
+        *_memory(figures.memory),
+    ]
+
+
+def _more(count: int, pair: Pair) -> list[Line]:
+    name = f"chunk of {count} streams, median"
+    middle = Line(name, "ms", median(pair.gateway), median(pair.nginx), _added(pair.added))
+    return [middle, _p99_line(count, pair)]
+
+
+def _p99_line(count: int, pair: Pair) -> Line:
+    name = f"chunk of {count} stream{'s' if count > 1 else ''}, p99"
+    gateway, nginx = _p99(pair.gateway), _p99(pair.nginx)
+    return Line(name, "ms", gateway, nginx, _added(gateway - nginx))
+
+
+def _memory(memory: dict[int, float]) -> list[Line]:
+    lines: list[Line] = []
+    fewest = min(memory)
+    for count, megabytes in memory.items():
+        compared = ""
+        if count > fewest:
+            each = (megabytes - memory[fewest]) / (count - fewest)
+            compared = f"{each:.2f} MB a stream"
+        name = f"memory, {count} open stream{'s' if count > 1 else ''}"
+        lines.append(Line(name, "MB", megabytes, None, compared))
+    return lines
+
+
+def _p99(values: list[float]) -> float:
+    return quantiles(values, n=100, method="inclusive")[98]
+
+
+def _added(ms: float) -> str:
+    return f"{ms:+.2f} ms"

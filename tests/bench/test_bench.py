@@ -1,0 +1,127 @@
+"""The bench measures what it says, and its limits can be broken."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bench.judge import Figures, Limits, Pair, judge
+from bench.load import LoadError, read_wrk, run_wrk
+from bench.nginx import CHAT
+from bench.payloads import BYPASS, STREAMED, chat_request, completion
+from bench.report import Conditions, print_table, to_json
+from bench.rig import Rig, missing_tools, running
+from bench.streams import EVENTS, StreamError, timed_streams
+from gateway.operator.console import Refused
+from gateway.operator.serve import find_component
+
+FIGURES = Figures(
+    throughput=Pair([900.0, 1000.0, 1100.0], [20_000.0, 21_000.0, 19_000.0]),
+    latency=Pair([1.2, 1.3, 9.0], [0.1, 0.1, 0.2]),
+    classified=[3.0],
+    chunks={1: Pair([1.0] * 100, [0.4] * 100), 16: Pair([2.0] * 100, [0.5] * 100)},
+    memory={1: 60.0, 16: 90.0, 64: 123.0},
+)
+CONDITIONS = Conditions(3, 10, 2, (0.1, 2.0), "wasmtime 49", "3.13")
+LIMITED = ["throughput, 16 connections", "p50, one connection", "chunk of 1 stream, median"]
+
+
+@pytest.mark.parametrize(
+    ("limits", "broken"),
+    [
+        (Limits(), []),
+        (Limits(least_share=1 / 19), LIMITED[:1]),
+        (Limits(most_added_ms=1.1), LIMITED[1:2]),
+        (Limits(most_added_to_chunk_ms=0.5), LIMITED[2:]),
+    ],
+)
+def test_each_limit_fails_its_own_line(limits: Limits, broken: list[str]) -> None:
+    lines = judge(FIGURES, limits)
+    assert [line.name for line in lines if line.passed is not None] == LIMITED
+    assert [line.name for line in lines if line.passed is False] == broken
+    assert to_json(lines, CONDITIONS)["ok"] is not bool(broken)
+
+
+def test_the_median_run_is_judged_and_memory_is_by_the_stream() -> None:
+    lines = {line.name: line for line in judge(FIGURES, Limits())}
+    assert lines["throughput, 16 connections"].compared == "1/20.0 of nginx's"
+    assert lines["p50, one connection"].compared == "+1.20 ms"
+    assert lines["memory, 16 open streams"].compared == "2.00 MB a stream"
+    assert lines["memory, 64 open streams"].compared == "1.00 MB a stream"
+
+
+def test_the_table_has_a_line_for_each_figure(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = judge(replace(FIGURES, latency=Pair([2.0], [0.1])), Limits())
+    print_table(lines, CONDITIONS)
+    printed = capsys.readouterr().out
+    assert all(line.name in printed for line in lines)
+    assert "FAIL" in printed
+
+
+@pytest.mark.parametrize("fault", ["bad_status", "broken", "requests"])
+def test_a_run_with_a_bad_answer_is_no_figure(fault: str) -> None:
+    good = {"requests": 10, "seconds": 2, "p50_ms": 1, "p99_ms": 2, "bad_status": 0, "broken": 0}
+    assert read_wrk(f"Running\n{json.dumps(good)}\n", "url").per_second == 5
+    bad = {**good, fault: 0 if fault == "requests" else 1}
+    with pytest.raises(LoadError):
+        read_wrk(json.dumps(bad), "url")
+
+
+def test_bodies_are_of_ordinary_size() -> None:
+    assert 1200 < len(chat_request()) < 1500
+    assert 1200 < len(completion()) < 1500
+
+
+@pytest.fixture(scope="module")
+def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+    if problem := missing_tools():
+        pytest.skip(f"bench: {problem}")
+    try:
+        find_component(None)
+    except Refused as error:
+        pytest.skip(str(error))
+    with running(tmp_path_factory.mktemp("bench")) as found:
+        yield found
+
+
+def test_wrk_measures_both(rig: Rig) -> None:
+    for url, headers in ((rig.gateway_url, BYPASS), (rig.nginx_url, {})):
+        load = run_wrk(url, rig.body, headers, connections=2, seconds=1)
+        assert load.per_second > 10
+        assert 0 < load.p50_ms <= load.p99_ms
+    assert rig.memory_mb() > 10
+
+
+def test_wrk_says_so_when_answers_are_errors(rig: Rig, tmp_path: Path) -> None:
+    body = tmp_path / "bad.json"
+    body.write_text("{")
+    with pytest.raises(LoadError, match="status of 400"):
+        run_wrk(rig.gateway_url, body, BYPASS, connections=1, seconds=1)
+
+
+def test_every_event_of_a_stream_is_timed(rig: Rig) -> None:
+    async def both() -> tuple[list[float], list[float]]:
+        return await asyncio.gather(
+            timed_streams(rig.gateway_port, CHAT, STREAMED, 2),
+            timed_streams(rig.nginx_port, f"/stream{CHAT}", {}, 2),
+        )
+
+    for delays in asyncio.run(both()):
+        assert len(delays) == 2 * EVENTS
+        assert min(delays) > 0
+
+
+def test_an_answer_that_is_no_stream_is_no_figure(rig: Rig) -> None:
+    with pytest.raises(StreamError, match="0 events"):
+        asyncio.run(timed_streams(rig.nginx_port, CHAT, {}, 1))
+
+
+def test_nothing_is_left_running(tmp_path: Path) -> None:
+    if problem := missing_tools():
+        pytest.skip(f"bench: {problem}")
+    with pytest.raises(KeyboardInterrupt), running(tmp_path) as found:
+        raise KeyboardInterrupt
+    assert not Path(f"/proc/{found.gateway_pid}").exists()
