@@ -29,8 +29,8 @@ class Relay:
         self._decoder = SseDecoder()
         self._held = b""
         self._usage: Usage | None = None
-        self._open: set[int] = set()  # answers (`n` of them) that began and have not finished
-        self._has_finished = False
+        self._begun: set[int] = set()  # indexes of the answers, `n` of them
+        self._finished: set[int] = set()
         self._is_done = False
         self._is_closed = False
         self._failure: Outcome | None = None
@@ -124,7 +124,7 @@ class Relay:
         return b"".join(shown)
 
     def _is_finished(self) -> bool:
-        return self._has_finished and not self._open
+        return bool(self._finished) and self._begun <= self._finished
 
     def _take(self, raw_event: SseEvent, shown: list[bytes]) -> None:
         event = openai_chat.read_event(raw_event)
@@ -136,9 +136,8 @@ class Relay:
             self._failure = Outcome.CUT
         else:
             self.has_content = self.has_content or event.has_content
-            self._open.update(event.choices)
-            self._open.difference_update(event.finished)
-            self._has_finished = self._has_finished or bool(event.finished)
+            self._begun.update(event.choices)
+            self._finished.update(event.finished)
             self._is_done = event.is_done
             if event.usage is not None:
                 self._usage = event.usage
