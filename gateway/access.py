@@ -13,12 +13,6 @@ from gateway.core.policy import Policy
 from gateway.ports import Secrets
 
 _ALLOWED_METHODS = "GET, POST, OPTIONS"
-_EXPOSED = (
-    "x-tiergate-attempts, x-tiergate-confidence, x-tiergate-cost-usd, x-tiergate-decision, "
-    "x-tiergate-dropped, x-tiergate-fallback, x-tiergate-model, x-tiergate-policy, "
-    "x-tiergate-provider, x-tiergate-request-id, x-tiergate-schema, x-tiergate-tier, "
-    "x-tiergate-tier-from, server-timing, retry-after"
-)
 _PREFLIGHT_SECONDS = "600"  # Chromium remembers a preflight for two hours at most; a policy changes
 
 
@@ -41,10 +35,12 @@ def is_client(policy: Policy, headers: Headers, secrets: Secrets) -> bool:
 def check_client(policy: Policy, headers: Headers, secrets: Secrets) -> None:
     """Raises Unauthorized, which says what to send and nothing about the keys."""
     if not is_client(policy, headers, secrets):
-        raise Unauthorized(
+        error = Unauthorized(
             "The gateway's key is missing or wrong: send it as 'Authorization: Bearer <key>' "
             "(api_key in an OpenAI client). Provider keys are not accepted here."
         )
+        error.headers.append(("www-authenticate", "Bearer"))
+        raise error
 
 
 def check_origin(policy: Policy, headers: Headers) -> None:
@@ -64,7 +60,7 @@ def cors_headers(policy: Policy | None, request: Request) -> HeaderPairs:
         return []
     pairs = [
         ("access-control-allow-origin", origin),
-        ("access-control-expose-headers", _EXPOSED),
+        ("access-control-expose-headers", "*"),  # there are no cookies here, so it means all
         ("vary", "origin"),
     ]
     if request.method == "OPTIONS":

@@ -17,6 +17,7 @@ from gateway.outgoing import to_provider
 from gateway.ports import Ports, TransportError
 
 BREAKER = "classifier"
+_REFUSES_THE_WORDS = frozenset({400, 413, 422})  # a content filter, too long
 MAX_REPLY_BYTES = 256 * 1024  # a tier's name in JSON, with room for a model that explains itself
 
 
@@ -34,11 +35,13 @@ async def classify(
     if provider.key and ports.secrets.get(provider.key) is None:
         return default(policy, "classifier_key_missing")
     timeout_ms = min(settings.timeout_ms, remaining_ms)
-    state = await breaker.enter(ports, BREAKER, settings.cooldown_ms, settings.timeout_ms)
+    target = settings.target
+    state = await breaker.enter(
+        ports, BREAKER, target.id, settings.cooldown_ms, settings.timeout_ms
+    )
     if state == "open":
         return default(policy, "classifier_cooling_down")
 
-    target = settings.target
     question = encode_question(target.model, policy.tiers.values(), excerpt, settings.options)
     request = to_provider(provider, question, None, ports.secrets)
     started = ports.clock.monotonic()
@@ -53,9 +56,10 @@ async def classify(
     record.classifier = ClassifierCall(target.id, outcome, ms, status, usage)
 
     if outcome is not Outcome.ANSWERED:
-        # A deadline that the client shortened says nothing about the classifier.
-        if timeout_ms == settings.timeout_ms or outcome not in {Outcome.SILENT, Outcome.STALLED}:
-            await breaker.open_for(ports, BREAKER, settings.cooldown_ms)
+        # A deadline that a client shortened says nothing about the classifier, nor does its
+        # refusal of one client's words.
+        if timeout_ms == settings.timeout_ms and status not in _REFUSES_THE_WORDS:
+            await breaker.open_for(ports, BREAKER, target.id, settings.cooldown_ms)
         return default(policy, f"classifier_{outcome}")
     if state == "probe":
         await breaker.close(ports, BREAKER)

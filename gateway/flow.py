@@ -19,6 +19,7 @@ from gateway.core.errors import (
     Internal,
     MethodNotAllowed,
     NotFound,
+    NotReady,
     TiergateError,
     TooLarge,
 )
@@ -52,7 +53,7 @@ async def respond(request: Request, ports: Ports) -> Response:
         _check_headers(request)
         endpoint = _endpoint(request)
         record.endpoint = endpoint
-        if endpoint == "healthz":
+        if endpoint == "healthz" and request.method != "OPTIONS":
             return _answer(request, record, ports, b'{"status": "ok"}')
 
         policy = await current_policy(ports)
@@ -128,7 +129,8 @@ def _endpoint(request: Request) -> Endpoint:
     is_head = request.method == "HEAD" and method == "GET"
     if request.method not in {method, "OPTIONS"} and not is_head:
         error = MethodNotAllowed(f"{request.path} takes {method}.")
-        error.headers.append(("allow", f"{method}, OPTIONS"))
+        methods = "GET, HEAD" if method == "GET" else method
+        error.headers.append(("allow", f"{methods}, OPTIONS"))
         raise error
     return endpoint
 
@@ -141,6 +143,10 @@ def _check_headers(request: Request) -> None:
 def _check_body(request: Request) -> None:
     if request.over_limit is not None:
         raise TooLarge(f"The request body is over this gateway's {request.over_limit} bytes.")
+    if request.is_unread:
+        error = NotReady("The gateway is busy with large requests: try again.", code="busy")
+        error.headers.append(("retry-after", "1"))
+        raise error
     if request.is_broken:
         raise BadRequest("The request body ended before its end.", code="incomplete_body")
     encoding = request.headers.get("content-encoding")

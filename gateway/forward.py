@@ -76,7 +76,7 @@ async def _open(exchange: Exchange, target: Target) -> Upstream:
     request = to_provider(provider, body, exchange.headers, exchange.ports.secrets)
     remaining = max(1, exchange.remaining_ms())
     if remaining > 10_000:  # in whole seconds, so that a host can reuse what it made of them
-        remaining += -remaining % 1000
+        remaining -= remaining % 1000
     # A whole answer is silent while the model thinks: only the total bounds it.
     return await exchange.ports.http.open(
         request,
@@ -122,7 +122,7 @@ async def _read_whole(exchange: Exchange, upstream: Upstream, limit: int) -> byt
 
 
 async def _rejection(exchange: Exchange, target: Target, upstream: Upstream) -> Rejected:
-    """The provider's refusal, as it is given back. An error's body is not worth waiting for."""
+    """The provider's refusal, as it is given back: of its body what came whole, or nothing."""
     try:
         body = await _read_whole(exchange, upstream, MAX_ERROR)
     except (AttemptFailed, TransportError):
@@ -146,6 +146,7 @@ async def _rejection(exchange: Exchange, target: Target, upstream: Upstream) -> 
 
 
 _TYPE = "content-type"
+_KEPT = frozenset({_TYPE, "retry-after"})
 _REQUEST_IDS = frozenset({"x-request-id", "request-id", "cf-ray", "x-groq-id"})
 _RATE_LIMITS = ("x-ratelimit-", "ratelimit-", "anthropic-ratelimit-")
 
@@ -155,7 +156,7 @@ def _answer_headers(headers: Headers) -> HeaderPairs:
     pairs: HeaderPairs = []
     size = 0
     for name, value in headers.pairs:
-        if name in {_TYPE, "retry-after"}:
+        if name in _KEPT:
             shown = name
         elif name in _REQUEST_IDS or name.startswith(_RATE_LIMITS):
             shown = f"x-tiergate-upstream-{name}"

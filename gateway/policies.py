@@ -2,7 +2,8 @@
 
 Rules: a change in the store is used by the next request; what does not load never replaces what
 works; a store that cannot be read changes nothing. `policy/good` is for instances that were born
-after `policy/active` went bad: it is written before it, with the same bytes.
+after `policy/active` went bad: it is written before it, with the same bytes. What an instance
+remembers changes between two awaits only, since others of its requests read it meanwhile.
 """
 
 import json
@@ -10,7 +11,7 @@ import json
 from gateway.core.compiled import load
 from gateway.core.errors import NotReady, PolicyError
 from gateway.core.policy import Policy
-from gateway.ports import Entry, KvUnavailable, Ports, Unchanged
+from gateway.ports import Entry, KvUnavailable, Ports, Stamp, Unchanged
 
 ACTIVE = "policy/active"
 GOOD = "policy/good"
@@ -19,52 +20,64 @@ GOOD = "policy/good"
 async def current_policy(ports: Ports) -> Policy:
     """The policy to serve by. Raises NotReady if there is none that loads."""
     memory = ports.remembered
+    served = memory.policy
     try:
-        found = await ports.kv.get(ACTIVE, memory.policy_stamp)
+        found = await ports.kv.get(ACTIVE, memory.policy_stamp if served else None)
     except KvUnavailable:
-        if memory.policy is None:
-            raise NotReady(
-                "The policy store cannot be read.", code="policy_store_unavailable"
-            ) from None
-        return memory.policy
-    if isinstance(found, Unchanged) and memory.policy is not None:
-        return memory.policy
-    if isinstance(found, Entry):
-        memory.policy_stamp = found.stamp
-        try:
-            memory.policy = load(found.value)
-            memory.policy_problem = None
-        except PolicyError as error:
-            await _fall_back(ports, f"{ACTIVE} does not load: {error.message}")
-    else:
-        memory.policy_stamp = None
+        return served or await _fall_back(ports, None, None, f"{ACTIVE} cannot be read")
+    if isinstance(found, Unchanged) and served:
+        return served
+    if not isinstance(found, Entry):
         # Deleted: what this instance remembers of it is no longer the operator's will.
-        memory.policy = None
-        await _fall_back(ports, f"{ACTIVE} is not in the store")
-    if memory.policy is None:
-        memory.policy_stamp = None  # so that the next request reads the store again
-        raise _none_loads(memory.policy_problem)
-    return memory.policy
+        return await _fall_back(ports, None, None, f"{ACTIVE} is not in the store")
+    try:
+        policy = _load(found.value, ports)
+    except PolicyError as error:
+        problem = f"{ACTIVE} does not load: {error.message}"
+        return await _fall_back(ports, served, found.stamp, problem)
+    memory.policy, memory.policy_stamp, memory.policy_problem = policy, found.stamp, None
+    if served and served.version != policy.version:
+        missing = [name for name in policy.secret_names() if not ports.has_secret(name)]
+        event = {"event": "policy_loaded", "policy": policy.label, "missing_secrets": missing}
+        ports.log.write(json.dumps(event))
+    return policy
 
 
-async def _fall_back(ports: Ports, problem: str) -> None:
+async def _fall_back(
+    ports: Ports, served: Policy | None, stamp: Stamp | None, problem: str
+) -> Policy:
     """Serve by `policy/good`, or by what worked until now, and say so once per change."""
     memory = ports.remembered
+    policy = served
     try:
-        good = await ports.kv.get(GOOD)
-        if isinstance(good, Entry):
-            memory.policy = load(good.value)
-    except (KvUnavailable, PolicyError) as error:
-        problem += f"; nor does {GOOD}: {error}"
+        found = await ports.kv.get(GOOD, memory.good_stamp)
+        if isinstance(found, Entry):
+            memory.good, memory.good_stamp = _load(found.value, ports), found.stamp
+        elif found is None:
+            memory.good, memory.good_stamp = None, None
+            problem += f"; {GOOD} is not there either"
+        policy = memory.good or served
+    except KvUnavailable:
+        problem += f"; {GOOD} cannot be read"
+    except PolicyError as error:
+        problem += f"; {GOOD} does not load: {error.message}"
+    memory.policy, memory.policy_stamp = policy, stamp
     if problem != memory.policy_problem:
         memory.policy_problem = problem
-        serving = memory.policy.label if memory.policy else None
+        serving = policy.label if policy else None
         event = {"event": "policy_not_loaded", "problem": problem, "serving": serving}
         ports.log.write(json.dumps(event))
+    if policy is None:
+        raise NotReady(
+            f"There is no policy to serve by: {problem}. "
+            "Publish one with `tiergate policy publish`.",
+            code="no_policy",
+        )
+    return policy
 
 
-def _none_loads(problem: str | None) -> NotReady:
-    return NotReady(
-        f"There is no policy to serve by: {problem}. Publish one with `tiergate policy publish`.",
-        code="no_policy",
-    )
+def _load(data: bytes, ports: Ports) -> Policy:
+    policy = load(data)
+    if ports.is_exposed and policy.client_keys is None:
+        raise PolicyError("client", "has no keys, and other machines reach this gateway")
+    return policy

@@ -152,24 +152,38 @@ class Chance(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class OpenBreaker:
+    """What is not asked, and until when, in seconds since 1970."""
+
+    target: str
+    until: float
+
+
 @dataclass(slots=True)
 class Remembered:
     """What an instance keeps between requests. It may be forgotten at any time.
 
+    `policy_stamp`: of the `policy/active` that `policy` comes from, or that did not load.
     `policy_problem` says why `policy/active` is not what is served, None if it is.
-    `open_until`: by breaker, seconds since 1970. `health_stamps`: what that was read from.
+    `good`, `good_stamp`: `policy/good`, once it was needed. `breakers`: the open ones, by name.
     """
 
     policy: Policy | None = None
     policy_stamp: Stamp | None = None
     policy_problem: str | None = None
-    open_until: dict[str, float] = field(default_factory=dict)
+    good: Policy | None = None
+    good_stamp: Stamp | None = None
+    breakers: dict[str, OpenBreaker] = field(default_factory=dict)
     health_stamps: dict[str, Stamp] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """A host, as the flow sees it."""
+    """A host, as the flow sees it.
+
+    `is_exposed`: other machines reach it, so that a policy without client keys is not served.
+    """
 
     kv: KvStore
     http: HttpClient
@@ -178,6 +192,7 @@ class Ports:
     log: Log
     chance: Chance
     remembered: Remembered
+    is_exposed: bool = False
 
     def has_secret(self, name: str) -> bool:
         return self.secrets.get(name) is not None

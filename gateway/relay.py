@@ -11,7 +11,7 @@ from gateway.core.dialects import openai_chat
 from gateway.core.errors import UpstreamError
 from gateway.core.outcomes import Attempt, Outcome
 from gateway.core.policy import Target
-from gateway.core.sse import SseDecoder, SseError, SseEvent
+from gateway.core.sse import SseCut, SseDecoder, SseError, SseEvent
 from gateway.exchange import MAX_ANSWER, AttemptFailed, Exchange
 from gateway.ports import TransportError, Upstream
 
@@ -63,16 +63,22 @@ class Relay:
                 if part := await self._next():
                     return part
         except (AttemptFailed, TransportError) as failure:
-            error = UpstreamError(
-                502,
-                f"The provider's stream broke off ({failure.outcome}): this answer is incomplete.",
-                code="upstream_stream_broken",
-            )
-            self._exchange.record.error = error.code
-            await self._close(failure.outcome)
-            return openai_chat.error_event(error)
+            return await self._broken(failure.outcome)
+        except Exception:  # noqa: BLE001 - a defect of ours must not look like the answer's end
+            return await self._broken(Outcome.MALFORMED)
         await self._close(Outcome.ANSWERED)
         raise StopAsyncIteration
+
+    async def _broken(self, outcome: Outcome) -> bytes:
+        """The last event of a stream that did not reach its end."""
+        error = UpstreamError(
+            502,
+            f"The provider's stream broke off ({outcome}): this answer is incomplete.",
+            code="upstream_stream_broken",
+        )
+        self._exchange.record.error = error.code
+        await self._close(outcome)
+        return openai_chat.error_event(error)
 
     async def aclose(self) -> None:
         """Ends it where it is: the client has gone, if anything was left for it."""
@@ -106,17 +112,19 @@ class Relay:
         chunk = await self._upstream.read()
         try:
             events = self._decoder.feed(chunk) if chunk else self._decoder.finish()
+        except SseCut as cut:
+            events = [cut.event]  # some providers end with `[DONE]` and no end of line
         except SseError:
-            if chunk or not self._is_finished():
-                raise AttemptFailed(Outcome.TOO_LARGE if chunk else Outcome.CUT) from None
-            events = []  # what is cut after a finish reason is nothing the client needs
+            raise AttemptFailed(Outcome.TOO_LARGE) from None
         shown: list[bytes] = []
         for event in events:
             self._take(event, shown)
+            if self._failure is Outcome.MALFORMED and not chunk:
+                self._failure = Outcome.CUT  # half of an event, since nothing follows it
             if self._failure or self._is_done:
                 return b"".join(shown)
         if not chunk:
-            if self._is_finished():
+            if self._is_finished() and len(self._finished) >= self._exchange.chat.answers:
                 self._is_done = True
                 shown.append(openai_chat.DONE)  # only its last word was missing
             else:

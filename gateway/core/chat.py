@@ -21,12 +21,14 @@ class Message:
 class ChatRequest:
     """What a client asks, as far as the gateway must know it; `source` is all of it.
 
-    `model` is None where the client named none. `wants_usage`: it asked for usage in the stream.
+    `model` is None where the client named none. `answers`: how many it asks for (`n`).
+    `wants_usage`: it asked for usage in the stream.
     """
 
     source: JsonObject
     model: str | None
     messages: tuple[Message, ...]
+    answers: int
     is_stream: bool
     wants_usage: bool
     has_tools: bool

@@ -1,6 +1,6 @@
 """Which tier serves a request, and why: what the client asked for, as far as the policy lets it.
 
-In this order: forced by header, bypass, a tier or a model named in the body, else judged. Text
+In this order: a tier by header, a tier or a model named in the body, bypass, else judged. Text
 inside the conversation has no say here.
 """
 

@@ -1,7 +1,7 @@
 """HTTP as values: what the hosts read and write, and the flow passes along."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 HeaderPairs = list[tuple[str, str]]
@@ -33,14 +33,16 @@ class Request:
 
     `over_limit`: the host's limit in bytes, if the body was over it; it was drained, not kept.
     `is_broken`: the client stopped sending before the end of its body.
+    `is_unread`: the host holds as many bytes of other requests as it may; it was drained, not kept.
     """
 
     method: str
     path: str
     headers: Headers
-    body: bytes = b""
+    body: bytes = field(default=b"", repr=False)
     over_limit: int | None = None
     is_broken: bool = False
+    is_unread: bool = False
 
 
 class BodyStream(Protocol):
@@ -69,5 +71,5 @@ class Outgoing:
     scheme: str
     authority: str
     path: str
-    headers: HeaderPairs
-    body: bytes
+    headers: HeaderPairs = field(repr=False)  # our key is among them, and reprs end in logs
+    body: bytes = field(repr=False)

@@ -18,6 +18,7 @@ MAX_DEPTH = 128  # serde_json's default, and what most providers accept; far abo
 # a million of them take the guest a second and 100 MB, and every stream in it waits.
 MAX_VALUES = 500_000
 MAX_ANSWER_VALUES = 4_000_000  # ten thousand tokens with twenty logprobs each have a million
+MAX_MEMBERS = 1_000  # of the outermost object, which is walked here; a request has some twenty
 MAX_DIGITS = 308  # of a whole number: what a double can still hold
 
 _SPACE = " \t\n\r"
@@ -111,7 +112,7 @@ def _outside_strings(data: bytes) -> bytes:
 
 
 def _checked_text(data: bytes, most: int) -> str:
-    if _values(data) > most and _values(_outside_strings(data)) > most:
+    if len(data) > most and _values(data) > most and _values(_outside_strings(data)) > most:
         raise JsonError(f"it has more than {most} values")
     if is_too_deep(data):
         raise JsonError(f"it is nested deeper than {MAX_DEPTH} levels")
@@ -139,15 +140,23 @@ def _walk_object(text: str) -> JsonObject:
         name, position = _scan(text, position)
         if name in values:
             raise JsonError(f"the key {json.dumps(name)[:80]} appears twice in one object")
-        position = _skip(text, position)
+        if len(values) == MAX_MEMBERS:
+            raise JsonError(f"it has more than {MAX_MEMBERS} members")
+        if text[position] in _SPACE:
+            position = _skip(text, position)
         if text[position] != ":":
             raise JsonError(f"expected ':' at character {position}")
-        start = _skip(text, position + 1)
+        start = position + 1
+        if text[start] in _SPACE:
+            start = _skip(text, start)
         values[name], position = _scan(text, start)
         spans[name] = (start, position)
-        position = _skip(text, position)
+        if text[position] in _SPACE:
+            position = _skip(text, position)
         if text[position] == ",":
-            position = _skip(text, position + 1)
+            position += 1
+            if text[position] in _SPACE:
+                position = _skip(text, position)
             if text[position] == "}":
                 raise JsonError(f"a comma without a member at character {position}")
         elif text[position] != "}":

@@ -30,9 +30,6 @@ class Outcome(StrEnum):
     CLIENT_GONE = "client_gone"
 
 
-GIVE_BACK = frozenset({Outcome.ANSWERED, Outcome.REJECTED, Outcome.CLIENT_GONE})
-"""Outcomes that end the plan; after any other the next target is tried."""
-
 _OUT_OF_TIME = frozenset({Outcome.SILENT, Outcome.STALLED, Outcome.DEADLINE})
 
 
@@ -81,7 +78,7 @@ def all_failed(attempts: Sequence[Attempt]) -> UpstreamError:
         ]
         if seconds:  # the first target to be free again decides
             error.headers.append(("retry-after", str(min(seconds))))
-        elif waits:
+        elif waits and len(waits[0]) < 64:  # a date (RFC 9110, section 10.2.3)
             error.headers.append(("retry-after", waits[0]))
         return error
     if outcomes <= _OUT_OF_TIME:

@@ -71,6 +71,8 @@ def _why_not(
     for name in provider.refuses:
         if name in chat.source.values:
             return LeftOut(target, f"'{name}' is not sent to {provider.name}", name)
+    if chat.wants_usage and not provider.sends_usage_on_request:
+        return LeftOut(target, f"{provider.name} takes no 'stream_options'", "stream_options")
     facts = policy.models.get(target.id)
     if facts and not facts.images and chat.has_images:
         return LeftOut(target, "it takes no images", "messages")

@@ -19,6 +19,14 @@ class SseError(ValueError):
     """The stream is not server-sent events as the gateway accepts them."""
 
 
+class SseCut(SseError):
+    """The stream ends in the middle of a line. `event` is what there is, as if it were whole."""
+
+    def __init__(self, event: "SseEvent") -> None:
+        super().__init__("the stream ends in the middle of an event")
+        self.event = event
+
+
 @dataclass(frozen=True, slots=True)
 class SseEvent:
     """One event. `data` is empty for one without data, such as a keep-alive comment."""
@@ -54,13 +62,14 @@ class SseDecoder:
         return events
 
     def finish(self) -> list[SseEvent]:
-        """The last event, if its blank line is missing. Raises SseError if it ends in mid-line."""
+        """The last event, if its blank line is missing. Raises SseCut if it ends in mid-line."""
         rest, self._buffer = self._buffer, b""
         if not rest.strip(b"\r\n"):
             return []
+        event = _event(rest + b"\r\n\r\n")
         if not rest.endswith((b"\n", b"\r")):
-            raise SseError("the stream ends in the middle of an event")
-        return [_event(rest + b"\r\n")]  # a blank line after either end of line
+            raise SseCut(event)
+        return [event]
 
 
 def encode(data: bytes) -> bytes:

@@ -1,6 +1,7 @@
 """A store in a directory: a key is a file. Written whole or not at all, seen by the next read."""
 
 import os
+from contextlib import suppress
 
 from gateway.ports import UNCHANGED, Entry, KvUnavailable, Stamp, Unchanged
 
@@ -34,6 +35,8 @@ class DirectoryKv:
                 file.write(value)
             os.replace(draft, path)
         except OSError:
+            with suppress(OSError):
+                os.unlink(draft)
             raise KvUnavailable from None
 
     async def delete(self, key: str) -> None:

@@ -38,7 +38,11 @@ from gateway.ports import Chance, Clock, KvStore, Log, Ports, Remembered, Secret
 MAX_BODY = 32 * 1024 * 1024
 # What is read of a body over the limit, so that a client that sends it gets to read its 413.
 MAX_DRAIN = 64 * 1024 * 1024
+# Bodies that an instance holds at once. Read and parsed, one may take twelve times its size (an
+# emoji makes each character of a text four bytes), and a guest has 4 GiB.
+MAX_HELD = 96 * 1024 * 1024
 KV_ROOT = "/kv"
+EXPOSED = "TIERGATE_EXPOSED"  # set by `tiergate serve` where other machines reach it
 
 _HOST_FAILURE = Response(
     500,
@@ -53,16 +57,40 @@ class Handler(exports.Handler):
 
     async def handle(self, request: wasi.Request) -> wasi.Response:
         spare = SpareTrailers()
+        held = _Held()
         try:
-            client_request = await _read_request(request, spare)
+            client_request = await _read_request(request, spare, held)
             response = await respond(client_request, _ports(spare))
             return _to_wasi(response, spare)
         except Exception as error:  # `respond` never raises: this is the host's own code
             _log_defect(error)
             return _to_wasi(_HOST_FAILURE, SpareTrailers())
+        finally:
+            held.release()
 
 
-async def _read_request(request: wasi.Request, spare: SpareTrailers) -> Request:
+class _Held:
+    """The bytes of one request's body, counted against those of the whole instance."""
+
+    total = 0
+
+    def __init__(self) -> None:
+        self._size = 0
+
+    def take(self, size: int) -> bool:
+        """Counts them in, if there is room."""
+        if _Held.total + size > MAX_HELD:
+            return False
+        _Held.total += size
+        self._size += size
+        return True
+
+    def release(self) -> None:
+        _Held.total -= self._size
+        self._size = 0
+
+
+async def _read_request(request: wasi.Request, spare: SpareTrailers, held: _Held) -> Request:
     method = _METHODS.get(type(request.get_method()), "OTHER")
     path = (request.get_path_with_query() or "/").partition("?")[0]
     with request.get_headers() as fields:
@@ -75,16 +103,21 @@ async def _read_request(request: wasi.Request, spare: SpareTrailers) -> Request:
     )
     parts: list[bytes] = []
     size = 0
+    is_unread = False
     with rx:
         while size != length and not rx.writer_dropped and size < MAX_DRAIN:
             chunk = await rx.read(READ_SIZE)
             size += len(chunk)
-            if size <= MAX_BODY:
-                parts.append(chunk)
-            else:
+            is_unread = is_unread or not held.take(len(chunk))
+            if size > MAX_BODY or is_unread:
                 parts.clear()
+                held.release()
+            else:
+                parts.append(chunk)
     if size > MAX_BODY:
         return Request(method, path, headers, over_limit=MAX_BODY)
+    if is_unread:
+        return Request(method, path, headers, is_unread=True)
     if length is None:
         is_broken = isinstance(await trailers.read(), Err)
     else:
@@ -114,17 +147,16 @@ def _to_wasi(response: Response, spare: SpareTrailers) -> wasi.Response:
 
 
 async def _pump(tx: ByteStreamWriter, body: BodyStream) -> None:
-    """Relays a stream. A client that has gone is noticed at a write: the generator is closed."""
+    """Relays a stream. A client that has gone is noticed at a write."""
     try:
         with tx:
             async for chunk in body:
                 await tx.write_all(chunk)
                 if tx.reader_dropped:
                     break
-    except Exception as error:
-        _log_defect(error)
-    finally:
         await body.aclose()
+    except Exception as error:  # it would trap the instance
+        _log_defect(error)
 
 
 class _Clock:
@@ -190,7 +222,16 @@ def _ports(spare: SpareTrailers) -> Ports:
             DirectoryKv(KV_ROOT), _Clock(), _Secrets(), _Log(), _Chance(), Remembered()
         )
     at = _instance
-    return Ports(at.kv, WasiHttp(spare), at.clock, at.secrets, at.log, at.chance, at.remembered)
+    return Ports(
+        at.kv,
+        WasiHttp(spare),
+        at.clock,
+        at.secrets,
+        at.log,
+        at.chance,
+        at.remembered,
+        is_exposed=at.secrets.get(EXPOSED) is not None,
+    )
 
 
 def _print(line: str) -> None:

@@ -93,21 +93,19 @@ class WasiHttp:
     async def open(self, request: Outgoing, timeouts: AttemptTimeouts) -> _Upstream:
         headers = encoded(request.headers)
         headers.append(("content-length", str(len(request.body)).encode()))
-        try:
-            fields = wasi.Fields.from_list(headers)
-        except Err:  # more than the host lets out
-            raise Unreachable from None
         tx, contents = wit_world.byte_stream()
-        outgoing, sent = wasi.Request.new(fields, contents, self._spare.take(), _options(timeouts))
-        outgoing.set_method(wasi.Method_Post())
         is_tls = request.scheme == "https"
-        outgoing.set_scheme(wasi.Scheme_Https() if is_tls else wasi.Scheme_Http())
-        outgoing.set_authority(request.authority)
-        outgoing.set_path_with_query(request.path)
-        spawn(write_body(tx, request.body))
         try:
+            outgoing, sent = wasi.Request.new(
+                wasi.Fields.from_list(headers), contents, self._spare.take(), _options(timeouts)
+            )
+            outgoing.set_method(wasi.Method_Post())
+            outgoing.set_scheme(wasi.Scheme_Https() if is_tls else wasi.Scheme_Http())
+            outgoing.set_authority(request.authority)
+            outgoing.set_path_with_query(request.path)
+            spawn(write_body(tx, request.body))
             response = await client.send(outgoing)
-        except Err as error:
+        except Err as error:  # also what the host lets into no request: it cannot be asked
             if isinstance(error.value, _NO_HEAD_IN_TIME):
                 raise Silent from None
             raise Unreachable from None
@@ -146,6 +144,8 @@ class WasiHttp:
             answer = (upstream.status, body)
         except TransportError as error:
             answer = error
+        except Exception:  # it would trap the instance: this task is nobody's but its own
+            answer = Unreachable()
         if not result.done():
             result.set_result(answer)
 
@@ -180,7 +180,9 @@ async def write_body(tx: ByteStreamWriter, data: bytes) -> None:
 
 def content_length(headers: Headers) -> int | None:
     value = headers.get("content-length")
-    return int(value) if value is not None and value.isascii() and value.isdigit() else None
+    if value is None or headers.get("transfer-encoding") is not None:
+        return None  # the framing says where the body ends (RFC 9112, section 6.3)
+    return int(value) if value.isascii() and value.isdigit() and len(value) < 16 else None
 
 
 def decoded(fields: wasi.Fields) -> HeaderPairs:

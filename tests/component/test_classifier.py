@@ -272,15 +272,21 @@ def test_the_breaker_is_shared(fresh: Gateway, mock: Mock, new_peer: NewPeer) ->
     """What one instance found out spares the others, and a nonsensical state blocks nobody."""
     peer = new_peer(says(_reply('{"tier": "fast"}')))
     fresh.use(_policy(mock, peer.url))
-    fresh.store.write(HEALTH, dumps({"open_until": time.time() + 30}))
+    fresh.store.write(HEALTH, dumps({"open_until": time.time() + 30, "target": "judge/x"}))
     assert fresh.chat().headers["x-tiergate-decision"] == "default"
     assert peer.accepted == 0
-    for nonsense in (b"", b"null", b"[" * 100_000, b'{"open_until": "soon"}', b"\xff"):
+    for nonsense in (
+        b"",
+        b"null",
+        b"[" * 100_000,
+        b'{"open_until": "soon", "target": "judge/x"}',
+        b"\xff",
+    ):
         fresh.store.delete(HEALTH)
         assert fresh.chat().headers["x-tiergate-decision"] == "model"
         fresh.store.write(HEALTH, nonsense)
         assert fresh.chat().headers["x-tiergate-decision"] == "model"
-    fresh.store.write(HEALTH, dumps({"open_until": time.time() + 10**8}))
+    fresh.store.write(HEALTH, dumps({"open_until": time.time() + 10**8, "target": "judge/x"}))
     fresh.chat()
     assert fresh.chat().headers["x-tiergate-decision"] == "model"
 

@@ -63,7 +63,9 @@ def test_a_count_that_no_double_can_hold() -> None:
     ("body", "expected"),
     [
         (dumped(ANSWER), Outcome.ANSWERED),
-        (dumped({"choices": []}), Outcome.ANSWERED),
+        (dumped({"choices": [{}]}), Outcome.ANSWERED),
+        (dumped({"choices": []}), Outcome.MALFORMED),
+        (dumped({"choices": [None]}), Outcome.MALFORMED),
         (dumped({**ANSWER, "error": None}), Outcome.ANSWERED),
         (dumped({"error": {"message": "overloaded"}}), Outcome.SERVER_ERROR),
         (dumped({**ANSWER, "error": "overloaded"}), Outcome.SERVER_ERROR),

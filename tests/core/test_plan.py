@@ -178,3 +178,11 @@ def test_a_provider_without_a_key() -> None:
     rules = policy(providers__alpha=provider("alpha", key=None))
     plan = make_plan(rules, Decision("fast", "model"), chat(), lacks("ALPHA_KEY"), drawn())
     assert [item.id for item in plan.attempts] == ["alpha/small"]
+
+
+def test_a_provider_that_takes_no_stream_options_is_left_out() -> None:
+    """A client that asks for usage in the stream is not sent where that is refused."""
+    rules = weighted(1, providers={"alpha": provider("alpha", sends_usage_on_request=False)})
+    asked = chat(stream=True, stream_options={"include_usage": True})
+    found = make_plan(rules, Decision("all", "forced"), asked, lacks(), drawn())
+    assert [item.param for item in found.left_out] == ["stream_options"]

@@ -142,7 +142,8 @@ def test_failures_end_in_the_default_tier(script: Script, outcome: str, reason: 
     assert gateway.record["reason"] == reason
     assert gateway.record["classifier"]["outcome"] == outcome
     assert asks(gateway) == 1
-    assert gateway.kv.writes == [KEY]
+    # A refusal is about this client's words: others are judged as before.
+    assert gateway.kv.writes == ([] if outcome == "rejected" else [KEY])
 
 
 @pytest.mark.parametrize("script", NO_JUDGEMENT)
@@ -328,7 +329,9 @@ def test_a_probe_that_never_ended() -> None:
     fail_once(gateway)
     gateway.clock.time += COOLDOWN
     later = sibling(gateway, judged("fast"), whole())
-    gateway.kv.values[KEY] = json.dumps({"open_until": gateway.clock.time + 0.8}).encode()
+    gateway.kv.values[KEY] = json.dumps(
+        {"open_until": gateway.clock.time + 0.8, "target": "judge/mini"}
+    ).encode()
     later.clock.time += 0.8
     assert later.ask().headers["x-tiergate-tier"] == "fast"
 
@@ -371,11 +374,11 @@ def test_a_broken_store_is_neutral() -> None:
         b"\xff",
         b"{}",
         b"[]",
-        b'{"open_until": null}',
-        b'{"open_until": "later"}',
-        b'{"open_until": 0}',
-        b'{"open_until": 1e300}',
-        b'{"open_until": 1' + b"0" * 400 + b"}",
+        b'{"target": "judge/mini", "open_until": null}',
+        b'{"target": "judge/mini", "open_until": "later"}',
+        b'{"target": "judge/mini", "open_until": 0}',
+        b'{"target": "judge/mini", "open_until": 1e300}',
+        b'{"target": "judge/mini", "open_until": 1' + b"0" * 400 + b"}",
         b"[" * 100_000,
     ],
 )
@@ -410,3 +413,28 @@ def test_slow_chunks_do_not_change_the_decision() -> None:
                          classifier__model="judge/mini")  # fmt: skip
     assert gateway.ask().headers["x-tiergate-tier"] == "fast"
     assert gateway.record["total_ms"] == 3_000
+
+
+def test_a_hurried_client_does_not_stop_classification_for_others() -> None:
+    """A deadline that one client shortened opens no breaker, however the call failed in it."""
+    gateway = gateway_with(Unreachable(), whole(), judged("fast"), whole())
+    gateway.ask(headers={"x-tiergate-timeout-ms": "10"})
+    assert gateway.kv.writes == []
+    assert gateway.ask().headers["x-tiergate-decision"] == "model"
+
+
+def test_a_new_classifier_is_not_what_the_breaker_is_open_for() -> None:
+    """Publishing another judge in place of a dead one is used at once."""
+    gateway = gateway_with(Unreachable(), whole(), judged("fast"), whole())
+    gateway.ask()
+    state = json.loads(gateway.kv.values[KEY])
+    gateway.kv.values[KEY] = json.dumps({**state, "target": "another/judge"}).encode()
+    assert gateway.ask().headers["x-tiergate-decision"] == "model"
+
+
+def test_the_instance_that_opened_it_sees_it_closed() -> None:
+    """An operator who deletes the state closes it for the instance that wrote it, too."""
+    gateway = gateway_with(Unreachable(), whole(), judged("fast"), whole())
+    gateway.ask()
+    del gateway.kv.values[KEY]
+    assert gateway.ask().headers["x-tiergate-decision"] == "model"

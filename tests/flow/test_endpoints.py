@@ -305,3 +305,15 @@ def test_server_timing_names_its_steps() -> None:
     got = world().get("/v1/models")
     names = [item.partition(";")[0] for item in got.headers["server-timing"].split(", ")]
     assert names == ["policy", "total"]
+
+
+def test_a_preflight_of_any_endpoint_is_a_preflight() -> None:
+    """OPTIONS is answered alike everywhere, and a 401 says which scheme is asked for."""
+    gateway = world(cors_origins=["*"], client_keys=["CLIENT_KEY"])
+    for path in ENDPOINTS:
+        got = gateway.ask(b"", {"origin": "https://app.test"}, path, "OPTIONS")
+        assert (got.status, got.headers["access-control-allow-origin"]) == (
+            204,
+            "https://app.test",
+        )
+    assert gateway.get("/v1/models").headers["www-authenticate"] == "Bearer"

@@ -345,7 +345,7 @@ def test_absurd_usage(count: int) -> None:
 
 def test_the_answer_is_passed_on_to_the_byte() -> None:
     """A whole answer is not rewritten: what the gateway does not know stays in it."""
-    data = b'{ "choices":[ ],"x": 1.50,\n"s":"\\u00e9\\/" }\n'
+    data = b'{ "choices":[ {} ],"x": 1.50,\n"s":"\\u00e9\\/" }\n'
     got = world(Canned(200, {"content-type": "application/json"}, [data[:7], data[7:]])).ask()
     assert got.body == data
 

@@ -1,10 +1,13 @@
 """Which policy serves: changes, deletions, torn and missing ones, a store that cannot be read."""
 
 from dataclasses import replace
+from typing import cast
 
 import pytest
 
-from gateway.hosts.memory import MemoryKv
+from gateway.core.http import Headers, Request
+from gateway.flow import respond
+from gateway.hosts.memory import MemoryKv, run
 from gateway.policies import ACTIVE, GOOD
 from gateway.ports import Entry, KvUnavailable, Remembered, Stamp, Unchanged
 from tests.core.samples import compiled
@@ -99,7 +102,7 @@ def test_without_a_good_one_memory_serves() -> None:
     assert serving(gateway) == "first"
     gateway.kv.values.update({ACTIVE: b"{}", GOOD: b"torn"})
     assert serving(gateway) == "first"
-    assert "nor does policy/good" in str(problem(gateway))
+    assert "policy/good does not load" in str(problem(gateway))
 
 
 def test_another_bad_policy_is_another_line() -> None:
@@ -158,7 +161,7 @@ def test_a_store_that_could_never_be_read() -> None:
     gateway = gateway_with(active=FIRST)
     gateway.kv.is_broken = True
     got = gateway.ask()
-    assert (got.status, got.error["code"]) == (503, "policy_store_unavailable")
+    assert (got.status, got.error["code"]) == (503, "no_policy")
     gateway.kv.is_broken = False
     assert serving(gateway) == "first"
 
@@ -200,3 +203,36 @@ def test_requests_do_not_write_policies() -> None:
     gateway.kv.values[ACTIVE] = b"{}"
     serving(gateway)
     assert gateway.kv.writes == []
+
+
+def test_an_exposed_gateway_serves_no_policy_without_client_keys() -> None:
+    """Where other machines reach it, publishing or rolling back cannot open it to all of them."""
+    gateway = gateway_with(active=FIRST, good=FIRST)
+    ports = replace(gateway.ports, is_exposed=True)
+    refused = run(respond(Request("GET", "/readyz", Headers()), ports))
+    assert refused.status == 503
+    assert b"has no keys" in bytes(cast(bytes, refused.body))
+    closed = compiled(name="closed", client_keys=["CLIENT_KEY"])
+    gateway.kv.values.update({ACTIVE: closed, GOOD: closed})
+    assert run(respond(Request("GET", "/readyz", Headers()), ports)).status == 200
+    gateway.kv.values.update({ACTIVE: FIRST, GOOD: FIRST})
+    served = run(respond(Request("GET", "/readyz", Headers()), ports))
+    assert dict(served.headers)["x-tiergate-policy"].startswith("closed@")
+
+
+def test_an_instance_that_cannot_read_the_active_policy_serves_the_good_one() -> None:
+    """Instances forget: a new one that finds active unreadable is not out of service."""
+    gateway = gateway_with(active=FIRST, good=SECOND)
+    store = Losing(gateway.kv.values)
+    store.lost = ACTIVE
+    ports = replace(gateway.ports, kv=store)
+    assert serving(World(ports, store, gateway.http, gateway.clock, gateway.log)) == "second"
+
+
+def test_the_good_policy_is_parsed_once() -> None:
+    """While active is missing, each request looks at good, and reads it only when it changed."""
+    gateway = gateway_with(good=FIRST)
+    assert serving(gateway) == "first"
+    first = gateway.ports.remembered.policy
+    assert serving(gateway) == "first"
+    assert gateway.ports.remembered.policy is first

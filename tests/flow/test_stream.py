@@ -239,7 +239,7 @@ def test_the_full_guard_holds_all() -> None:
 @pytest.mark.parametrize("headers", [{}, FULL])
 @pytest.mark.parametrize(
     "ending",
-    [(), (b"data: [DONE]",), (b"data: [DO",), (b"data: [DONE]\n",), (b"\n",), (b": bye",)],
+    [(), (b"data: [DONE]",), (b"data: [DONE]\n",), (b"\n",), (b": bye",)],
 )
 def test_only_the_last_word_is_missing(ending: tuple[bytes, ...], headers: dict[str, str]) -> None:
     """A stream that finished and whose provider sends no `[DONE]` is complete: it gets one."""
@@ -250,6 +250,23 @@ def test_only_the_last_word_is_missing(ending: tuple[bytes, ...], headers: dict[
     assert got.body.startswith(ROLE + text("a") + FINISH)
     assert gateway.record["attempts"][0]["outcome"] == "answered"
     assert "error" not in gateway.record
+
+
+@pytest.mark.parametrize("half", [b"data: [DO", b'data: {"choices": [], "usage": {"prompt'])
+def test_half_an_event_at_the_end(half: bytes) -> None:
+    """A stream that ends within an event is cut, also after a finish reason: usage may be lost."""
+    gateway = world(streamed(ROLE, text("a"), FINISH, half))
+    got = gateway.ask(STREAM)
+    assert b"upstream_stream_broken" in got.events[-1]
+    assert b"[DONE]" not in got.body
+    assert gateway.record["attempts"][0]["outcome"] == "cut"
+
+
+def test_an_answer_of_two_that_never_came() -> None:
+    """Of `n` answers all must have finished before a missing `[DONE]` is taken for granted."""
+    got = world(streamed(ROLE, text("a"), FINISH)).ask(body(stream=True, n=2))
+    assert b"upstream_stream_broken" in got.events[-1]
+    assert b"[DONE]" not in got.body
 
 
 def test_a_last_event_ended_by_cr_alone() -> None:

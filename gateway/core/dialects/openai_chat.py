@@ -14,7 +14,6 @@ from gateway.core.errors import BadRequest, TiergateError
 from gateway.core.jsontext import JsonError
 from gateway.core.outcomes import Outcome
 
-NAME = "openai-chat"
 PATH = "/chat/completions"
 DONE = b"data: [DONE]\n\n"
 
@@ -72,11 +71,12 @@ def parse_request(body: bytes) -> ChatRequest:
     wants_usage = options.get("include_usage") if isinstance(options, dict) else None
     if wants_usage is not None and not isinstance(wants_usage, bool):
         raise _wrong_type("stream_options.include_usage", "true or false")
-    model = values.get("model")
+    model, answers = values.get("model"), values.get("n")
     return ChatRequest(
         source=source,
         model=model if isinstance(model, str) else None,
         messages=tuple([_message(item, index) for index, item in enumerate(messages)]),
+        answers=answers if isinstance(answers, int) else 1,
         is_stream=values.get("stream") is True,
         wants_usage=wants_usage is True,
         has_tools=bool(values.get("tools") or values.get("functions")),
@@ -109,9 +109,10 @@ def read_answer(body: bytes) -> tuple[Outcome, Usage | None]:
         return Outcome.MALFORMED, None
     if isinstance(answer, dict) and answer.get("error"):
         return Outcome.SERVER_ERROR, None
-    if not isinstance(answer, dict) or not isinstance(answer.get("choices"), list):
-        return Outcome.MALFORMED, None
-    return Outcome.ANSWERED, _usage(answer.get("usage"))
+    match answer:
+        case {"choices": [dict(), *_], **rest}:
+            return Outcome.ANSWERED, _usage(rest.get("usage"))
+    return Outcome.MALFORMED, None
 
 
 def answer_text(body: bytes) -> str | None:
