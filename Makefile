@@ -112,8 +112,8 @@ build/tiergate.cwasm: build/tiergate.wasm
 # --- Use and check -----------------------------------------------------------
 
 .PHONY: serve
-serve: setup component ## Run the gateway here (POLICY=policies/demo.toml PORT=8080)
-	@.venv/bin/tiergate serve --policy $(POLICY) --port $(PORT)
+serve: setup component ## Run the gateway here (POLICY=policies/demo.toml PORT=8080 ARGS=...)
+	@.venv/bin/tiergate serve --policy $(POLICY) --port $(PORT)$(if $(ARGS), $(ARGS))
 
 .PHONY: test
 test: setup component ## Run the tests (ARGS='-k name' goes to pytest)

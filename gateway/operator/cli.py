@@ -1,13 +1,15 @@
 """The command line `tiergate`. Each command's docstring is its help."""
 
+import inspect
 from importlib.metadata import version
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from gateway.operator import cli_policy
 from gateway.operator.cli_serve import serve
-from gateway.operator.console import fail, reported, say
+from gateway.operator.console import as_called, fail, program, reported, say
 from gateway.operator.explain import explain
 from gateway.operator.listening import address_of, check_free, local_url
 
@@ -50,36 +52,74 @@ app.command("serve")(serve)
 app.command("explain")(explain)
 
 
-@app.command("mock")
+class _MockCommand(TyperCommand):
+    """Lists the faults in its help: they are only imported for that."""
+
+    # The types are private to typer.
+    def format_help(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401
+        from gateway.operator.mock.faults import describe  # noqa: PLC0415
+
+        order = "curl -X PUT http://127.0.0.1:9900/mock/faults/small -d"
+        self.epilog = "\n\n".join(
+            [
+                "Faults, joined by commas:",
+                *(f"- `{name}`: {meaning}" for name, meaning in describe().items()),
+                f'Example: `{order} \'{{"fault": "status=503", "times": 2}}\'`',
+            ]
+        )
+        super().format_help(ctx, formatter)
+
+
+@app.command("mock", cls=_MockCommand)
 def mock(
     port: Annotated[int, typer.Option(min=1, max=65535, help="The port to listen at.")] = 9900,
     host: Annotated[str, typer.Option(help="The address to listen at.")] = "127.0.0.1",
     fault: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(metavar="SPEC", help="What to do wrong: `status=503`, `cut=3,delay_ms=100`."),
     ] = None,
 ) -> None:
     """Run a provider that answers OpenAI chat completions without any key.
 
     It plays the classifier of policies/demo.toml too, and breaks on request: for all with
-    --fault, for one model by its name (`small!status=503`).
+    --fault, for one request by its model's name (`"model": "small!status=503"`), for one model
+    while it runs with `PUT /mock/faults/{model}`.
 
     Example: tiergate mock --port 9900 --fault delay_ms=200
     """
     # A web server and its framework, which no other command should wait for.
     from gateway.operator.mock import run as run_mock  # noqa: PLC0415
-    from gateway.operator.mock.faults import BadFault  # noqa: PLC0415
+    from gateway.operator.mock.faults import BadFault, parse  # noqa: PLC0415
 
+    if fault and len(fault) > 1:
+        raise typer.BadParameter(
+            "is given twice; join faults with commas: status=503,delay_ms=100", param_hint="--fault"
+        )
+    spec = fault[0] if fault else None
     with reported():
+        try:
+            if spec is not None:
+                parse(spec)
+        except BadFault as error:
+            fail(f"--fault: {error}")
         address = address_of(host)
         check_free(address, port)
         say(f"mock provider at {local_url(address, port)}/v1 (Ctrl-C ends it)")
-        try:
-            run_mock(address, port, fault)
-        except BadFault as error:
-            fail(f"--fault: {error}")
+        run_mock(address, port, spec)
 
 
 def main() -> None:
     """The entry point of the `tiergate` script."""
-    app(prog_name="tiergate")
+    _teach_name(app)
+    app(prog_name=program())
+
+
+def _teach_name(commands: typer.Typer) -> None:
+    """Has the examples in the help begin as the user has to begin them."""
+    if (callback := commands.registered_callback) and callback.epilog:
+        callback.epilog = as_called(callback.epilog)
+    for command in commands.registered_commands:
+        command.help = as_called(inspect.getdoc(command.callback) or "")
+    for group in commands.registered_groups:
+        if group.typer_instance:
+            _teach_name(group.typer_instance)

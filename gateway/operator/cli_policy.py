@@ -10,7 +10,7 @@ from rich.table import Table
 
 from gateway.core.compiled import load
 from gateway.core.policy import Policy
-from gateway.operator.compile import Compiled, compile_file
+from gateway.operator.compile import compile_file
 from gateway.operator.console import (
     Refused,
     missing_lines,
@@ -21,11 +21,13 @@ from gateway.operator.console import (
     say_json,
     tiers_table,
     warn,
+    when_text,
 )
 from gateway.operator.schema import json_schema
 from gateway.operator.stores import (
     DEFAULT_STORE,
     HistoryEntry,
+    PolicyStore,
     Published,
     history,
     open_store,
@@ -76,10 +78,11 @@ def publish_file(
 
     Example: tiergate policy publish policies/demo.toml --to dir:.tiergate/kv
     """
-    with reported(as_json=as_json):
+    with reported(as_json=as_json, publishes=True):
         compiled = compile_file(file)
-        published = publish(open_store(to), compiled.data)
-        _say_published(published, to, as_json=as_json, compiled=compiled)
+        store = open_store(to)
+        published = publish(store, compiled.data)
+        _say_published(published, store, as_json=as_json, warnings=compiled.warnings)
 
 
 @app.command("show")
@@ -98,7 +101,8 @@ def show(*, store: FromStore = DEFAULT_STORE, as_json: JsonFlag = False) -> None
             say_json(json.loads(data))
             return
         say(f"{policy.label}", "bold")
-        say(f"published {_when(next((e for e in history(opened) if e.is_active), None))}")
+        active = next((entry for entry in history(opened) if entry.is_active), None)
+        say(f"published {when_text(active.published if active else None)}")
         if opened.read(GOOD) != data:
             warn(f"{GOOD} is another policy: publish again to have both the same")
         say(_about_classifier(policy))
@@ -128,7 +132,7 @@ def show_history(*, store: FromStore = DEFAULT_STORE, as_json: JsonFlag = False)
                 str(entry.n),
                 policy.version if policy else "?",
                 policy.name if policy else "?",
-                _when(entry),
+                when_text(entry.published),
                 "active" if entry.is_active else entry.problem or "",
                 style="green" if entry.is_active else "",
             )
@@ -138,7 +142,11 @@ def show_history(*, store: FromStore = DEFAULT_STORE, as_json: JsonFlag = False)
 @app.command("rollback")
 def roll_back(
     version: Annotated[
-        str | None, typer.Argument(help="A version or its beginning. Default: the one before.")
+        str | None,
+        typer.Argument(
+            help="A version as `tiergate policy history` lists it (what stands after the @), or its"
+            " beginning. Default: the newest that is not the active one."
+        ),
     ] = None,
     *,
     store: FromStore = DEFAULT_STORE,
@@ -146,11 +154,13 @@ def roll_back(
 ) -> None:
     """Make an earlier policy the active one again.
 
+    That is recorded as one more publishing, so a second rollback goes forward again.
+
     Example: tiergate policy rollback
     """
     with reported():
-        published = rollback(open_store(store), version)
-        _say_published(published, store, as_json=as_json)
+        opened = open_store(store)
+        _say_published(rollback(opened, version), opened, as_json=as_json, warnings=[])
 
 
 @app.command("schema")
@@ -165,10 +175,10 @@ def schema() -> None:
 
 
 def _say_published(
-    published: Published, where: str, *, as_json: bool, compiled: Compiled | None = None
+    published: Published, store: PolicyStore, *, as_json: bool, warnings: list[str]
 ) -> None:
     policy = published.policy
-    warnings = compiled.warnings if compiled else []
+    before = published.before
     missing = missing_secrets(policy, os.environ)
     if as_json:
         say_json(
@@ -177,18 +187,25 @@ def _say_published(
                 **_summary(policy),
                 "changed": published.changed,
                 "n": published.n,
-                "store": where,
+                "store": str(store),
                 "warnings": warnings,
                 "missing_secrets": missing,
             }
         )
         return
-    for line in [*warnings, *missing_lines(policy, missing)]:
+    here = " here; if the gateway has none either"  # It may run with another environment.
+    for line in [*warnings, *missing_lines(policy, missing, here)]:
         warn(line)
-    if published.changed:
-        say(f"published {policy.label} to {where} (number {published.n})", "green")
+    if not published.changed:
+        say(f"{policy.label} is already active in {store}: nothing to do")
+    elif published.was is not None:
+        label = before.label if before else "none was active"
+        say(f"back to {policy.label} (was number {published.was}); before: {label}", "green")
+        say(f"in {store} (number {published.n})")
     else:
-        say(f"{policy.label} is already active in {where}: nothing to do")
+        say(f"published {policy.label} to {store} (number {published.n})", "green")
+        if before is None:
+            say("a new store: no gateway has read it yet")
 
 
 def _summary(policy: Policy) -> dict[str, object]:
@@ -204,12 +221,6 @@ def _entry_json(entry: HistoryEntry) -> dict[str, object]:
         "active": entry.is_active,
         "problem": entry.problem,
     }
-
-
-def _when(entry: HistoryEntry | None) -> str:
-    if entry is None or entry.published is None:
-        return "at an unknown time"
-    return entry.published.astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
 def _about_classifier(policy: Policy) -> str:

@@ -1,6 +1,7 @@
 """`tiergate serve`: publish a policy, run the gateway beside it, say how to use it."""
 
 import os
+import re
 import shlex
 from pathlib import Path
 from typing import Annotated
@@ -11,6 +12,8 @@ from gateway.core.policy import Policy
 from gateway.operator.compile import compile_file
 from gateway.operator.console import (
     Refused,
+    as_called,
+    default_tier_line,
     missing_lines,
     missing_secrets,
     out,
@@ -18,9 +21,12 @@ from gateway.operator.console import (
     reported,
     say,
     say_json,
+    stress,
     tiers_table,
     warn,
+    when_text,
 )
+from gateway.operator.fields import NAME_PATTERN
 from gateway.operator.listening import address_of, check_free, is_loopback_address, socket_address
 from gateway.operator.serve import (
     Mock,
@@ -30,7 +36,7 @@ from gateway.operator.serve import (
     mock_beside,
     wasmtime_command,
 )
-from gateway.operator.stores import DirectoryStore, publish
+from gateway.operator.stores import DirectoryStore, Published, publish
 
 _LOOK_SECONDS = 0.2  # How often it looks whether wasmtime still runs.
 
@@ -48,21 +54,32 @@ def serve(
     component: Annotated[
         Path | None, typer.Option(metavar="PATH", help="Instead of build/tiergate.cwasm.")
     ] = None,
+    secret: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="A key that policies published later may use: its NAME, the value is taken from"
+            " the environment. Can be repeated.",
+        ),
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Say that it is ready in one line of JSON.")
     ] = False,
 ) -> None:
     """Publish a policy and run the gateway on this machine, until Ctrl-C.
 
-    Keys come from the environment, by the names in the policy. On stdout: one line of JSON for
-    each request, the decision record. While it runs, `tiergate policy publish` changes the policy
-    for the next request.
+    Keys come from the environment, by the names in the policy; TIERGATE_KEY and the keys of known
+    providers are passed on too. On stdout: one line of JSON for each request, the decision record.
+
+    While it runs, `tiergate policy publish` changes the policy for the next request. A key NAME
+    that is new to it needs a restart, unless it was passed with --secret NAME.
 
     Example: tiergate serve --policy policies/demo.toml --port 8080
 
     Example: GROQ_API_KEY=... tiergate serve --policy policies/production.toml
     """
-    with reported(as_json=as_json):
+    with reported(as_json=as_json, publishes=True):
+        _check_secrets(secret or [])
         compiled = compile_file(policy)
         address = address_of(host)
         if not is_loopback_address(address) and compiled.policy.client_keys is None:
@@ -75,9 +92,14 @@ def serve(
         check_free(address, port)
         store = DirectoryStore(kv)
         command = wasmtime_command(
-            program, kv, socket_address(address, port), compiled.policy, os.environ
+            program,
+            kv,
+            socket_address(address, port),
+            compiled.policy,
+            os.environ,
+            secrets=secret or [],
         )
-        publish(store, compiled.data)
+        published = publish(store, compiled.data)
 
         stop = Stop()
         with mock_beside(compiled.policy) as mock:
@@ -94,11 +116,15 @@ def serve(
                 if as_json:
                     say_json(_ready(gateway.url, compiled.policy, missing, mock))
                 else:
-                    for line in [*compiled.warnings, *missing_lines(compiled.policy, missing)]:
+                    for line in compiled.warnings:
                         warn(line)
-                    _introduce(gateway.url, compiled.policy, policy, kv, mock)
+                    _introduce(gateway.url, published, policy, kv, mock, missing)
+                is_mock_alive = True
                 while not stop.wait(_LOOK_SECONDS):
                     gateway.check()
+                    if mock and is_mock_alive and mock.has_ended():
+                        is_mock_alive = False
+                        warn(f"the mock provider at {mock.base_url} has ended; the gateway runs on")
             finally:
                 gateway.end()
 
@@ -109,27 +135,61 @@ def _ready(url: str, policy: Policy, missing: list[str], mock: Mock | None) -> d
         "url": url,
         "policy": {"name": policy.name, "version": policy.version},
         "missing_secrets": missing,
-        "mock": mock and mock.base_url,
+        "mock": mock.base_url if mock and mock.is_needed else None,
     }
 
 
-def _introduce(url: str, policy: Policy, file: Path, kv: Path, mock: Mock | None) -> None:
+def _check_secrets(names: list[str]) -> None:
+    for name in names:
+        if not re.fullmatch(NAME_PATTERN, name):  # Not repeated: it may be the key itself.
+            raise Refused("--secret takes the NAME of an environment variable, like HOUSE_KEY")
+        if not os.environ.get(name, "").strip():
+            raise Refused(f"--secret {name}: it is not set in the environment")
+
+
+def _introduce(
+    url: str, published: Published, file: Path, kv: Path, mock: Mock | None, missing: list[str]
+) -> None:
+    policy, before = published.policy, published.before
     say(f"Tiergate serves {url}/v1", "bold green")
     say(f"policy {policy.label}, from {file}")
-    if mock:
+    if published.changed and before and before.label != policy.label:
+        say(f"replaces {before.label}, active since {when_text(before.since)}")
+    if mock and mock.is_needed:
         say(f"mock provider beside it at {mock.base_url}")
+    elif mock:
+        say(f"uses the provider already at {mock.base_url}")
     say("")
-    print_table(tiers_table(policy))
-    say("\nTry it:")
-    say(f"  {curl_line(url, policy)}", "cyan")
+    print_table(tiers_table(policy, missing))
+    if missing:
+        stress("", "")
+        for line in missing_lines(policy, missing):
+            stress(line, "yellow")
+    key, condition = _client_key(policy, missing)
+    say(f"\nTry it{condition}:")
+    say(f"  {curl_line(url, key)}", "cyan")
     say("Change the policy while it runs:")
-    say(f"  tiergate policy publish {shlex.quote(str(file))} --to dir:{kv}", "cyan")
+    store = shlex.quote(f"dir:{kv}")
+    say(as_called(f"  tiergate policy publish {shlex.quote(str(file))} --to {store}"), "cyan")
     say("\nOne decision record a request follows. Ctrl-C ends it.", "dim")
+    if remedy := default_tier_line(policy, missing):
+        stress(remedy, "bold red")
     out.file.flush()
 
 
-def curl_line(url: str, policy: Policy) -> str:
-    """A request to try, for a shell."""
-    key = f' -H "Authorization: Bearer ${policy.client_keys[0]}"' if policy.client_keys else ""
+def _client_key(policy: Policy, missing: list[str]) -> tuple[str | None, str]:
+    """The name of the key to try it with, and what has to be done before."""
+    if not policy.client_keys:
+        return None, ""
+    if name := next((name for name in policy.client_keys if name not in missing), None):
+        return name, ""
+    return policy.client_keys[0], f", after a new start with {policy.client_keys[0]} set"
+
+
+def curl_line(url: str, key: str | None) -> str:
+    """A request to try, for a shell that has the variable `key`."""
+    header = f' -H "Authorization: Bearer ${key}"' if key else ""
     body = '{"model": "auto", "messages": [{"role": "user", "content": "What is 2 + 2?"}]}'
-    return f"curl -i {url}/v1/chat/completions{key} -H 'Content-Type: application/json' -d '{body}'"
+    return (
+        f"curl -i {url}/v1/chat/completions{header} -H 'Content-Type: application/json' -d '{body}'"
+    )

@@ -85,7 +85,8 @@ def _validated(raw: dict[str, object], file: str) -> PolicyFile:
         source = PolicyFile.model_validate(raw, context=_names(raw))
     except ValidationError as error:
         details = error.errors(include_url=False)
-        problems += [from_pydantic(detail, file) for detail in details]
+        tiers = _tier_names(raw)
+        problems += [from_pydantic(detail, file, tiers) for detail in details]
     else:
         if not problems:
             return source
@@ -94,16 +95,20 @@ def _validated(raw: dict[str, object], file: str) -> PolicyFile:
 
 def _names(raw: dict[str, object]) -> Names:
     """What the file defines, read before it is known to be valid."""
-    tiers = raw.get("tiers")
-    names = (
-        [tier.get("name") for tier in tiers if isinstance(tier, dict)]
-        if isinstance(tiers, list)
-        else []
-    )
     return Names(
         providers=frozenset(PROVIDERS) | frozenset(_table(raw, "providers")),
-        tiers=tuple(name for name in names if isinstance(name, str)),
+        tiers=tuple(name for name in _tier_names(raw) if name is not None),
     )
+
+
+def _tier_names(raw: dict[str, object]) -> list[str | None]:
+    """The name of each tier, None where it has none that is a string."""
+    tiers = raw.get("tiers")
+    names = [
+        tier.get("name") if isinstance(tier, dict) else None
+        for tier in (tiers if isinstance(tiers, list) else [])
+    ]
+    return [name if isinstance(name, str) else None for name in names]
 
 
 def _table(raw: dict[str, object], name: str) -> dict[str, object]:

@@ -5,8 +5,13 @@ Long lines are never wrapped or cut where no terminal is: scripts read them.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+import re
+import shutil
+import sys
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
 from typing import NoReturn
 
 import typer
@@ -28,6 +33,32 @@ class Refused(Exception):
     """The command cannot be carried out; the message says why and what to do."""
 
 
+def program() -> str:
+    """This program as the user called it: `tiergate`, `.venv/bin/tiergate`."""
+    called = Path(sys.argv[0])
+    if called.name == "__main__.py":
+        return f"{_shorter(Path(sys.executable))} -m gateway.operator"
+    if called.name != "tiergate" or shutil.which("tiergate") == sys.argv[0]:
+        return "tiergate"
+    return _shorter(called)
+
+
+def as_called(text: str) -> str:
+    """The text with every command `tiergate ...` in it as the user would have to type it."""
+    return re.sub(
+        r"\btiergate (?=(?:serve|explain|mock|policy)\b)", lambda _: f"{program()} ", text
+    )
+
+
+def _shorter(path: Path) -> str:
+    try:
+        relative = str(path.absolute().relative_to(Path.cwd()))
+    except (OSError, ValueError):
+        return str(path)
+    # Without a slash a shell would look for it on PATH.
+    return min(str(path), relative if "/" in relative else f"./{relative}", key=len)
+
+
 def say(text: str, style: str = "") -> None:
     """A line on stdout."""
     out.print(Text(text, style), soft_wrap=True)
@@ -38,6 +69,12 @@ def warn(text: str) -> None:
     err.print(Text.assemble(("warning: ", "yellow"), text), soft_wrap=True)
 
 
+def stress(text: str, style: str) -> None:
+    """A whole line on stderr in a colour, after what is on stdout by now."""
+    out.file.flush()
+    err.print(Text(text, style), soft_wrap=True)
+
+
 def say_json(value: object) -> None:
     """One line of JSON on stdout."""
     out.print(json.dumps(value, ensure_ascii=False), soft_wrap=True)
@@ -46,12 +83,12 @@ def say_json(value: object) -> None:
 
 def fail(text: str) -> NoReturn:
     """Ends the command with exit code 1 and this line."""
-    err.print(Text.assemble(("tiergate: ", "bold red"), text), soft_wrap=True)
+    err.print(Text.assemble(("tiergate: ", "bold red"), as_called(text)), soft_wrap=True)
     raise typer.Exit(1)
 
 
 @contextmanager
-def reported(*, as_json: bool = False) -> Iterator[None]:
+def reported(*, as_json: bool = False, publishes: bool = False) -> Iterator[None]:
     """Turns what users can put right into a line on stderr and exit code 1."""
     try:
         yield
@@ -62,7 +99,8 @@ def reported(*, as_json: bool = False) -> Iterator[None]:
         for problem in error.problems:
             err.print(_problem_line(str(problem), problem.file, problem.path), soft_wrap=True)
         count = len(error.problems)
-        fail(f"the policy has {count} problem{'s' if count > 1 else ''}; nothing was published")
+        outcome = "; nothing was published" if publishes else ""
+        fail(f"the policy has {count} problem{'s' if count > 1 else ''}{outcome}")
     except PolicyError as error:
         fail(f"the policy does not load: {error.message}")
     except (StoreError, NoWasmtime, Refused) as error:
@@ -88,18 +126,28 @@ def print_table(table: Table) -> None:
         Console(file=out.file, width=500, highlight=False, markup=False).print(table)
 
 
-def tiers_table(policy: Policy) -> Table:
-    """Tiers, who answers them, and at what price."""
+def tiers_table(policy: Policy, missing: Collection[str] = ()) -> Table:
+    """Tiers, who answers them, and at what price; which targets the missing secrets disable."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("tier", style="cyan", no_wrap=True)
     table.add_column("share", justify="right")
     table.add_column("target", no_wrap=True)
     table.add_column("USD/Mtok in / out", style="dim")
+    if missing:
+        table.add_column("")
     for tier in policy.tiers.values():
         name = f"{tier.name} (default)" if tier.name == policy.default_tier else tier.name
         for index, target in enumerate(tier.targets):
             price = price_text(policy.prices.get(target.id))
-            table.add_row("" if index else name, share_text(tier, target), target.id, price)
+            key = policy.providers[target.provider].key
+            table.add_row(
+                "" if index else name,
+                share_text(tier, target),
+                target.id,
+                price,
+                *([f"{key} is not set" if key in missing else ""] if missing else []),
+                style="yellow" if key in missing else "",
+            )
     return table
 
 
@@ -108,6 +156,11 @@ def share_text(tier: Tier, target: Target) -> str:
     if target.weight == 0:
         return "stand-in"
     return f"{100 * target.weight / sum(item.weight for item in tier.targets):.3g} %"
+
+
+def when_text(time: datetime | None) -> str:
+    """A time as the clock on the wall shows it."""
+    return time.astimezone().strftime("%Y-%m-%d %H:%M:%S") if time else "at an unknown time"
 
 
 def price_text(price: Price | None) -> str:
@@ -120,18 +173,34 @@ def missing_secrets(policy: Policy, environment: Mapping[str, str]) -> list[str]
     return [name for name in policy.secret_names() if not environment.get(name, "").strip()]
 
 
-def missing_lines(policy: Policy, missing: Iterable[str]) -> list[str]:
-    """What each missing secret means, a line each."""
+def missing_lines(policy: Policy, missing: Collection[str], where: str = "") -> list[str]:
+    """What does not work without the missing secrets, a line each; `where` they are looked for."""
     lines: list[str] = []
     for name in missing:
+        effects: list[str] = []
+        if policy.client_keys and name in policy.client_keys:
+            is_last = set(policy.client_keys) <= set(missing)
+            effects.append(
+                "every client gets 401" if is_last else "clients that would send it get 401"
+            )
         providers = {row.name for row in policy.providers.values() if row.key == name}
         used = [target.id for target in policy.listed.values() if target.provider in providers]
+        if used:
+            effects.append(f"left out: {', '.join(used)}")
         judge = policy.classifier.target
         if judge and judge.provider in providers:
-            used.append(f"the classifier {judge.id}")
-        if name in (policy.client_keys or ()):
-            used.append("clients that would send it")
-        lines.append(
-            f"{name} is not set here, and without it this does not work: {', '.join(used)}"
-        )
+            effects.append(
+                f"the classifier {judge.id} is not asked, {policy.default_tier} answers instead"
+            )
+        lines.append(f"{name} is not set{where}: {'; '.join(effects)}")
     return lines
+
+
+def default_tier_line(policy: Policy, missing: Collection[str]) -> str | None:
+    """What to set if no target of the default tier can be used; None if one can."""
+    tier = policy.tiers[policy.default_tier]
+    keys = [policy.providers[target.provider].key for target in tier.targets]
+    wanted = dict.fromkeys(key for key in keys if key is not None and key in missing)
+    if any(key not in wanted for key in keys):
+        return None
+    return f"No target of the default tier {tier.name} can be used: set {' or '.join(wanted)}"

@@ -88,7 +88,8 @@ _A_NAME = (
     " Put the key itself in the environment under that name; if what stands here is a real key,"
     " take it out of the file and replace it at its provider"
 )
-SecretName = Annotated[str, *_text(r"[A-Z][A-Z0-9_]{0,63}", _A_NAME)]
+NAME_PATTERN = r"[A-Z][A-Z0-9_]{0,63}"
+SecretName = Annotated[str, *_text(NAME_PATTERN, _A_NAME)]
 PolicyName = Annotated[
     str,
     *_text(
@@ -161,6 +162,10 @@ def is_loopback(url: str) -> bool:
         return host == "localhost" or host.endswith(".localhost")
 
 
+# RFC 3986's characters of a path, without the quote that shells and logs would stumble over.
+_PATH = re.compile(r"(?:[A-Za-z0-9/._~!$&()*+,;=:@-]|%[0-9A-Fa-f]{2})*")
+
+
 def _base_url(value: str) -> str:
     rule = "must be an address like https://api.example.com/v1"
     if not re.fullmatch(r"https?://[!-~]+", value):
@@ -176,7 +181,14 @@ def _base_url(value: str) -> str:
         raise broken(f"{rule}, without '?' or '#': endpoint paths are added to its end")
     if not has_port or not parts.hostname or not re.fullmatch(r"[\w.:-]+", parts.hostname):
         raise broken(rule)
-    return value.rstrip("/")
+    if parts.netloc.endswith(":"):
+        raise broken(f"{rule}, with a port after its ':' or without the ':'")
+    if not _PATH.fullmatch(parts.path):
+        raise broken(f"{rule}, its path of letters, digits, / and -._~!$&()*+,;=:@ or %XX only")
+    base = value.rstrip("/")
+    if ending := re.search(r"(?:/chat)?/completions$", base):
+        raise broken(f"{rule}: leave out {ending[0]}, the gateway adds the endpoint's path")
+    return base
 
 
 def _origin(value: str) -> str:

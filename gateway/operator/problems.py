@@ -40,16 +40,19 @@ _TYPES = {
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One problem. `path` is a TOML path like `tiers[0].targets[1].weight`, or line and column."""
+    """One problem. `path` is a TOML path like `tiers[0].targets[1].weight`, or line and column;
+    `tier` the name of the tier that it is in."""
 
     file: str
     path: str
     text: str
     value: str | None = None
+    tier: str | None = None
 
     def __str__(self) -> str:
         got = "" if self.value is None else f" (it is {self.value})"
-        return f"{self.file}: {self.path}: {self.text}{got}"
+        tier = "" if self.tier is None else f" (tier {self.tier})"
+        return f"{self.file}: {self.path}{tier}: {self.text}{got}"
 
     def to_json(self) -> dict[str, str | None]:
         return {"file": self.file, "path": self.path, "problem": self.text, "value": self.value}
@@ -74,8 +77,8 @@ def from_toml(error: tomllib.TOMLDecodeError, file: str, text: str) -> Problem:
     return Problem(file, f"line {line}, column {column}", f"not TOML: {problem}")
 
 
-def from_pydantic(details: ErrorDetails, file: str) -> Problem:
-    """One of pydantic's errors in the words of this program."""
+def from_pydantic(details: ErrorDetails, file: str, tiers: Sequence[str | None] = ()) -> Problem:
+    """One of pydantic's errors in the words of this program. `tiers` are the tiers' names."""
     loc = [part for part in details["loc"] if part != "[key]"]
     model, field = _field_at(loc)
     context = details.get("ctx", {})
@@ -109,7 +112,11 @@ def from_pydantic(details: ErrorDetails, file: str) -> Problem:
             text = f"must be {_TYPES[kind]}{_example(loc, field)}"
         case _:
             text = details["msg"]
-    return Problem(file, path_of(loc), text, value)
+    match loc:
+        case ["tiers", int(index), field_name, *_] if field_name != "name" and index < len(tiers):
+            return Problem(file, path_of(loc), text, value, tiers[index])
+        case _:
+            return Problem(file, path_of(loc), text, value)
 
 
 def path_of(loc: Loc) -> str:

@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
@@ -40,6 +40,12 @@ MOCK_READY_SECONDS = 15
 # kept, so this is what Ctrl-C takes once a request was served.
 GRACE_SECONDS = 1
 MOCK = "mock"
+# The name of the clients' key in policies/production.toml and in what `serve` advises: passed on
+# though this policy may not ask for it, as one published later may.
+CLIENT_KEY = "TIERGATE_KEY"
+# Other machines reach the gateway. The guest then refuses a policy without [client] keys, so that
+# no later publish or rollback opens to all what was started for holders of a key.
+EXPOSED = "TIERGATE_EXPOSED"
 _KEPT_LINES = 20
 
 
@@ -57,11 +63,19 @@ def find_component(given: Path | None) -> Path:
 
 
 def wasmtime_command(
-    component: Path, kv: Path, address: str, policy: Policy, environment: Mapping[str, str]
+    component: Path,
+    kv: Path,
+    address: str,
+    policy: Policy,
+    environment: Mapping[str, str],
+    secrets: Iterable[str] = (),
 ) -> list[str]:
-    """The command line that serves at `address`, like 127.0.0.1:8080. Raises NoWasmtime."""
-    names = [*policy.secret_names(), *(row.key for row in PROVIDERS.values() if row.key)]
-    known = [name for name in dict.fromkeys(names) if environment.get(name)]
+    """The command line that serves at `address`, like 127.0.0.1:8080. `secrets` are names beside
+    those of the policy and of known providers. Raises NoWasmtime."""
+    rows = (row.key for row in PROVIDERS.values() if row.key)
+    names = dict.fromkeys([*policy.secret_names(), *rows, CLIENT_KEY, *secrets])
+    known = [name for name in names if environment.get(name) and name != EXPOSED]
+    exposed = [] if is_loopback(f"http://{address}") else [f"--env={EXPOSED}=1"]
     return [
         str(wasmtime.find()),
         "serve",
@@ -72,6 +86,7 @@ def wasmtime_command(
         f"--addr={address}",
         f"--dir={kv}::/kv",
         *(f"--env={name}" for name in known),
+        *exposed,
         "--no-logging-prefix",
         f"--idle-instance-timeout={IDLE_INSTANCE}",
         f"--max-instance-reuse-count={MAX_INSTANCE_REUSE}",
@@ -202,7 +217,7 @@ def _end(process: "subprocess.Popen[str]", number: signal.Signals) -> None:
 
 
 class Mock:
-    """The mock provider as a child process."""
+    """The mock provider as a child process, unless somebody listens there already."""
 
     def __init__(self, base_url: str) -> None:
         self.base_url = base_url
@@ -223,10 +238,14 @@ class Mock:
     def wait_ready(self, stop: Stop) -> None:
         """Waits until it listens. Raises Refused."""
         deadline = time.monotonic() + MOCK_READY_SECONDS
-        while not stop.is_set() and not is_listening(self._host, self._port):
-            if (self._process and self._process.poll() is not None) or time.monotonic() > deadline:
+        while self._process and not stop.is_set() and not is_listening(self._host, self._port):
+            if self.has_ended() or time.monotonic() > deadline:
                 raise Refused(f"the mock provider does not start at {self.base_url}")
             stop.wait(0.05)
+
+    def has_ended(self) -> bool:
+        """Whether it was started here and is no more."""
+        return self._process is not None and self._process.poll() is not None
 
     def end(self) -> None:
         if self._process:
@@ -235,12 +254,11 @@ class Mock:
 
 @contextmanager
 def mock_beside(policy: Policy) -> Iterator[Mock | None]:
-    """Starts the mock provider for as long as this lasts, if the policy has one on this machine
-    and nobody plays it yet."""
+    """The mock provider for as long as this lasts, if the policy has one on this machine."""
     row = policy.providers.get(MOCK)
     mock = Mock(row.base_url) if row and is_loopback(row.base_url) else None
     try:
-        yield mock if mock and mock.is_needed else None
+        yield mock
     finally:
         if mock:
             mock.end()

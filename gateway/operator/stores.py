@@ -11,7 +11,7 @@ import os
 import re
 import secrets
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
@@ -61,7 +61,7 @@ class DirectoryStore:
         self.root = root
 
     def __str__(self) -> str:
-        return f"dir:{self.root}"
+        return f"dir:{self.root.absolute()}"
 
     def read(self, key: str) -> bytes | None:
         try:
@@ -137,11 +137,22 @@ def open_store(where: str) -> PolicyStore:
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """What publishing did. `changed`: False if it was active already. `n`: its history entry."""
+    """What publishing did. `changed`: False if it was active already. `n`: its history entry.
+    `before`: what was active until then, if anything. `was`: the entry it was rolled back to."""
 
     policy: Policy
     changed: bool
     n: int
+    before: "Before | None" = None
+    was: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """The policy that was active, and since when if that is known."""
+
+    label: str
+    since: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,8 +170,9 @@ def publish(store: PolicyStore, data: bytes) -> Published:
     """Makes a compiled policy the active one. Raises PolicyError if it does not load."""
     policy = load(data)
     entries = _entries(store)
+    before = _before(store)
     if store.read(ACTIVE) == data == store.read(GOOD) and (key := _newest_with(store, data)):
-        return Published(policy, changed=False, n=_number(key))
+        return Published(policy, changed=False, n=_number(key), before=before)
     # The last entry already is this one where an earlier publish was cut short.
     if not entries or store.read(entries[-1]) != data:
         entries.append(f"{HISTORY}{_number(entries[-1]) + 1 if entries else 1:06d}")
@@ -169,7 +181,7 @@ def publish(store: PolicyStore, data: bytes) -> Published:
     store.write(ACTIVE, data)
     for old in entries[:-KEPT]:
         store.delete(old)
-    return Published(policy, changed=True, n=_number(entries[-1]))
+    return Published(policy, changed=True, n=_number(entries[-1]), before=before)
 
 
 def rollback(store: PolicyStore, version: str | None = None) -> Published:
@@ -180,19 +192,19 @@ def rollback(store: PolicyStore, version: str | None = None) -> Published:
     active = store.read(ACTIVE)
     candidates = [(entry, store.read(_key(entry))) for entry in reversed(history(store))]
     if version is None:
-        for _, data in candidates:
+        for entry, data in candidates:
             if data is not None and data != active:
-                return publish(store, data)
+                return replace(publish(store, data), was=entry.n)
         raise StoreError("there is no earlier policy to go back to")
     matching = {
-        entry.policy.version: data
-        for entry, data in candidates
+        entry.policy.version: (entry, data)
+        for entry, data in reversed(candidates)  # The newest entry of a version stays.
         if entry.policy and data and entry.policy.version.startswith(version)
     }
     if len(matching) > 1:
         raise StoreError(f"several versions begin with {version}: {', '.join(sorted(matching))}")
-    for data in matching.values():
-        return publish(store, data)
+    for entry, data in matching.values():
+        return replace(publish(store, data), was=entry.n)
     raise StoreError(f"no version {version} in the history: `tiergate policy history` lists them")
 
 
@@ -201,6 +213,17 @@ def history(store: PolicyStore) -> list[HistoryEntry]:
     active = store.read(ACTIVE)
     newest = _newest_with(store, active) if active is not None else None
     return [_entry(store, key, is_active=key == newest) for key in _entries(store)]
+
+
+def _before(store: PolicyStore) -> Before | None:
+    data = store.read(ACTIVE)
+    if data is None:
+        return None
+    try:
+        label = load(data).label
+    except PolicyError:
+        label = "a policy that does not load"
+    return Before(label, store.written(ACTIVE))
 
 
 def _entries(store: PolicyStore) -> list[str]:

@@ -1,19 +1,26 @@
 """What the README and the docs tell a reader to do is done here, in a folder of its own."""
 
+import ast
 import json
 import os
 import re
 import shlex
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from gateway.operator.mock.faults import parse
+
 ROOT = Path(__file__).parents[2]
+MOCK = "http://127.0.0.1:9900"
+EXPORT = 'export PATH="$PWD/.venv/bin:$PATH"'
 README = (ROOT / "README.md").read_text()
 DOCS = [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "bench" / "README.md"]
 DOCS += [*sorted((ROOT / "docs").glob("*.md")), ROOT / "policies" / "README.md"]
@@ -30,25 +37,43 @@ def commands() -> list[str]:
     return [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
 
 
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder that looks to the commands like the checkout, with a store of its own."""
+def mock_port() -> int:
+    """Where this module's mock provider listens: on 9900 it may be somebody else's."""
+    assert f'base_url = "{MOCK}/v1"' in (ROOT / "policies/demo.toml").read_text()
+    return free_port()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory, mock_port: int) -> Path:
+    """A folder that looks to the commands like the checkout, with a store and a mock of its own."""
     folder = tmp_path_factory.mktemp("checkout")
-    for name in (".venv", "build", "policies"):
+    for name in (".venv", "build"):
         (folder / name).symlink_to(ROOT / name)
+    shutil.copytree(ROOT / "policies", folder / "policies")
+    demo = folder / "policies/demo.toml"
+    demo.write_text(demo.read_text().replace(":9900/", f":{mock_port}/"))
     return folder
 
 
 @pytest.fixture(scope="module")
 def port(folder: Path) -> Iterator[int]:
     """`make serve`, as the Makefile spells it, on a free port."""
-    planned = subprocess.run(
-        ["make", "-n", "serve"], cwd=ROOT, capture_output=True, text=True, check=True
-    ).stdout.splitlines()[-1]
+    planned = (
+        subprocess.run(
+            ["make", "-n", "serve"], cwd=ROOT, capture_output=True, text=True, check=True
+        )
+        .stdout.splitlines()[-1]
+        .rstrip()
+    )
     assert planned == ".venv/bin/tiergate serve --policy policies/demo.toml --port 8080"
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     command = [*shlex.split(planned.replace("8080", str(port))), "--json"]
     keyless = {name: value for name, value in os.environ.items() if not name.endswith("_KEY")}
     with subprocess.Popen(
@@ -63,10 +88,11 @@ def port(folder: Path) -> Iterator[int]:
             process.communicate(timeout=30)
 
 
-def run(command: str, folder: Path, port: int) -> str:
-    """What a command prints; it must succeed."""
+def run(command: str, folder: Path, port: int, mock_port: int = 9900) -> str:
+    """What a command prints; it must succeed. README's `export PATH` has been done."""
+    script = command.replace("8080", str(port)).replace(":9900/", f":{mock_port}/")
     done = subprocess.run(
-        ["sh", "-c", command.replace("8080", str(port))],
+        ["sh", "-c", f"{EXPORT}\n{script}"],
         cwd=folder,
         capture_output=True,
         text=True,
@@ -77,20 +103,102 @@ def run(command: str, folder: Path, port: int) -> str:
     return done.stdout
 
 
+def exchanged(printed: str) -> tuple[dict[str, str], dict[str, Any]]:
+    """The headers and the JSON body that `curl -i` has printed."""
+    head, _, body = printed.partition("\n\n")
+    pairs = (line.split(": ", 1) for line in head.splitlines()[1:] if ": " in line)
+    return {name: value.strip() for name, value in pairs}, json.loads(body)
+
+
+def headers_shown(number: int) -> dict[str, str]:
+    """The response headers in one of the README's text blocks."""
+    return dict(
+        re.findall(
+            r"^(x-tiergate-[\w-]+|server-timing): (.*)$", blocks("text")[number], re.MULTILINE
+        )
+    )
+
+
 def test_the_first_curl_of_the_readme_is_answered_as_it_says(folder: Path, port: int) -> None:
     """The curl line gets a chat completion, with every header that the README shows."""
-    (command,) = [line for line in commands() if line.startswith("curl")]
-    head, _, body = run(f"{command} -sS", folder, port).partition("\n\n")
-    assert json.loads(body)["object"] == "chat.completion"
-    shown = re.findall(
-        r"^(x-tiergate-[\w-]+|server-timing): (.*)$", "".join(blocks("text")), re.MULTILINE
-    )
+    command = next(line for line in commands() if line.startswith("curl"))
+    got, body = exchanged(run(f"{command} -sS", folder, port))
+    assert body["object"] == "chat.completion"
+    shown = headers_shown(0)
     assert len(shown) >= 6
-    got = dict(line.split(": ", 1) for line in head.splitlines()[1:] if ": " in line)
-    for name, value in shown:
+    for name, value in shown.items():
         assert name in got, name
-        if name not in {"server-timing", "x-tiergate-cost-usd"}:
-            assert got[name].strip() == value
+        if name != "server-timing":
+            assert got[name] == value
+
+
+def test_what_the_readme_breaks_fails_over_and_is_mended(
+    folder: Path, port: int, mock_port: int
+) -> None:
+    """The broken model's requests are answered by the other one, with the headers shown.
+
+    The DELETE ends it. Three requests of four meet the fault, so that 30 all miss it once in 10^18.
+    """
+    _, broken, asked, mended = [line for line in commands() if line.startswith("curl")][:4]
+    shown = headers_shown(1)
+    assert "x-tiergate-fallback" in shown
+
+    def fallbacks() -> list[str]:
+        seen = []
+        for _ in range(30):
+            got, body = exchanged(run(f"{asked} -sS", folder, port))
+            assert body["object"] == "chat.completion"
+            if fallback := got.get("x-tiergate-fallback"):
+                seen.append(fallback)
+                assert {name: got[name] for name in shown} == shown
+                break
+        return seen
+
+    assert fallbacks() == []
+    run(f"{broken} -sSf", folder, port, mock_port)
+    assert fallbacks() == [shown["x-tiergate-fallback"]]
+    run(f"{mended} -sSf", folder, port, mock_port)
+    assert fallbacks() == []
+
+
+def test_every_fault_that_the_readme_names_is_one() -> None:
+    """A fault in the README can be ordered from the mock provider."""
+    specs = re.findall(r'{"fault": "([^"]+)"}', README)
+    assert len(specs) >= 3
+    for spec in specs:
+        parse(spec)
+
+
+def test_readyz_of_the_readme_names_the_policy(folder: Path, port: int) -> None:
+    """Asked as the README does, /readyz says which policy serves and what is missing."""
+    (command,) = [line for line in commands() if line.startswith("curl") and "/readyz" in line]
+    answer = json.loads(run(f"{command} -sSf", folder, port))
+    assert answer["policy"]["name"] == "demo"
+    assert answer["missing_secrets"] == []
+
+
+def test_the_options_of_serve_in_the_readme_are_there() -> None:
+    """What ARGS hands to `make serve` reaches `tiergate serve`, which has each such option."""
+    given = re.findall(r"ARGS='([^']+)'", README)
+    assert len(given) == 2
+    helped = subprocess.run(
+        [".venv/bin/tiergate", "serve", "--help"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "COLUMNS": "200"},
+    ).stdout
+    for args in given:
+        planned = subprocess.run(
+            ["make", "-n", "serve", f"ARGS={args}"],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.splitlines()[-1]
+        assert planned.rstrip().endswith(args)
+        assert args.split()[0] in helped
 
 
 def test_the_readmes_python_works(folder: Path, port: int) -> None:
@@ -113,7 +221,8 @@ def test_the_readmes_policy_commands_work_in_their_order(folder: Path, port: int
 
     There is nothing to go back to after the first publishing, so a second one is made before it.
     """
-    lines = [line for line in commands() if line.startswith(".venv/bin/tiergate")]
+    assert EXPORT in commands()
+    lines = [line for line in commands() if line.startswith("tiergate")]
     assert [line.split()[1:3] for line in lines] == [
         ["policy", "check"],
         ["policy", "publish"],
@@ -124,10 +233,10 @@ def test_the_readmes_policy_commands_work_in_their_order(folder: Path, port: int
     for line in lines:
         if line.endswith("rollback"):
             changed = folder / "changed.toml"
-            changed.write_text((ROOT / "policies/demo.toml").read_text() + "\n[timeouts]\n")
+            changed.write_text((folder / "policies/demo.toml").read_text() + "\n[timeouts]\n")
             text = changed.read_text().replace('default_tier = "balanced"', 'default_tier = "fast"')
             changed.write_text(text)
-            run(f".venv/bin/tiergate policy publish {changed}", folder, port)
+            run(f"tiergate policy publish {changed}", folder, port)
         assert run(line, folder, port)
 
 
@@ -157,3 +266,17 @@ def test_every_file_that_the_architecture_names_is_there() -> None:
         places = [ROOT / name, ROOT / "gateway" / name]
         places += [ROOT / "gateway/core/classifier" / name]
         assert any(place.exists() for place in places), name
+
+
+def test_every_name_that_the_architecture_gives_is_there() -> None:
+    """A single name in back quotes in docs/architecture.md is defined in gateway/."""
+    defined: set[str] = set()
+    for path in (ROOT / "gateway").rglob("*.py"):
+        defined.add(path.stem)
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+                defined.add(node.name)
+    text = (ROOT / "docs/architecture.md").read_text()
+    names = set(re.findall(r"`([A-Za-z_]\w*)`", text))
+    assert len(names) > 3
+    assert names <= defined

@@ -6,6 +6,8 @@
 
 import json
 import os
+import re
+import shutil
 import signal
 import socket
 import stat
@@ -20,6 +22,9 @@ from typer.testing import CliRunner, Result
 
 from gateway.operator import wasmtime
 from gateway.operator.cli import app
+from gateway.operator.compile import compile_text
+from gateway.operator.mock.faults import describe
+from gateway.operator.serve import wasmtime_command
 from gateway.operator.stores import DirectoryStore
 from gateway.policies import ACTIVE
 from tests.operator.policies import SMALL, TWO_TIERS, changed
@@ -107,6 +112,14 @@ class Serving:
         assert isinstance(answer, dict)
         return answer
 
+    def introduction(self) -> str:
+        """What it says to people, up to the last line on stdout."""
+        lines: list[str] = []
+        while "Ctrl-C" not in (lines[-1] if lines else ""):
+            lines.append(self.line())
+            assert lines[-1], self.process.communicate()
+        return "".join(lines)
+
     def called(self) -> dict[str, object]:
         value = json.loads((self.folder / "bin" / "called.json").read_text())
         assert isinstance(value, dict)
@@ -172,7 +185,7 @@ def test_check_says_what_is_wrong_and_how_much(policy: Path) -> None:
     assert (result.exit_code, result.stdout) == (1, "")
     lines = result.stderr.splitlines()
     assert lines[0].startswith(f"{policy}: default_tier: ")
-    assert lines[-1] == "tiergate: the policy has 2 problems; nothing was published"
+    assert lines[-1] == "tiergate: the policy has 2 problems"
     assert len(lines) == 3
 
 
@@ -222,7 +235,32 @@ def test_an_invalid_policy_never_reaches_the_store(tmp_path: Path, policy: Path)
     """Publishing a file with problems leaves the store as it was."""
     policy.write_text(changed(SMALL, "ollama/llama3", "nobody/llama3"))
     assert run("policy", "publish", str(policy), "--to", f"dir:{tmp_path}/kv").exit_code == 1
+    result = run("policy", "publish", str(policy), "--to", f"dir:{tmp_path}/kv")
+    assert result.stderr.endswith("the policy has 1 problem; nothing was published\n")
     assert not (tmp_path / "kv").exists()
+
+
+def test_publish_says_which_store_and_whether_it_is_new(
+    tmp_path: Path, policy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The path is absolute; a store that nothing was in is pointed out, once."""
+    monkeypatch.chdir(tmp_path)
+    first = run("policy", "publish", str(policy), "--to", "dir:kv")
+    assert f"to dir:{tmp_path}/kv (number 1)\na new store: no gateway has read it" in first.stdout
+    policy.write_text(changed(SMALL, '"small"', '"second"'))
+    assert "new store" not in run("policy", "publish", str(policy), "--to", "dir:kv").stdout
+
+
+def test_rollback_says_from_where_to_where(tmp_path: Path, policy: Path) -> None:
+    """Both policies and the number it had are named; a second rollback goes forward again."""
+    store = f"dir:{tmp_path}/kv"
+    run("policy", "publish", str(policy), "--to", store)
+    policy.write_text(changed(SMALL, '"small"', '"second"'))
+    run("policy", "publish", str(policy), "--to", store)
+    back = run("policy", "rollback", "--from", store).stdout
+    assert re.match(r"back to small@\w+ \(was number 1\); before: second@\w+\n", back)
+    forward = run("policy", "rollback", "--from", store).stdout
+    assert re.match(r"back to second@\w+ \(was number 2\); before: small@\w+\n", forward)
 
 
 def test_publish_names_missing_secrets_and_no_values(tmp_path: Path, policy: Path) -> None:
@@ -315,6 +353,81 @@ def test_explain_can_ask_the_classifier(tmp_path: Path) -> None:
     assert route["asked"] is True
 
 
+def test_commands_are_shown_as_the_user_calls_the_program(tmp_path: Path) -> None:
+    """What errors and the help suggest can be pasted: by the path that was used, or as a module."""
+    program = Path(sys.executable).with_name("tiergate")
+    (tmp_path / "env").symlink_to(program.parents[1])
+    for command, shown in (
+        (["env/bin/tiergate"], "env/bin/tiergate"),
+        ([str(tmp_path / "env/bin/tiergate")], "env/bin/tiergate"),
+        (["env/bin/python", "-m", "gateway.operator"], "env/bin/python -m gateway.operator"),
+    ):
+        done = subprocess.run(
+            [*command, "policy", "show"], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        assert f": {shown} policy publish FILE" in done.stderr
+        done = subprocess.run(
+            [*command, "policy", "show", "-h"],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert f"Example: {shown} policy show --json" in " ".join(done.stdout.split())
+
+
+def test_mock_help_lists_the_faults() -> None:
+    """Every fault is in the help, with the two ways to give one to a single model."""
+    text = " ".join(run("mock", "--help").stdout.split())
+    for name, meaning in describe().items():
+        assert f"{name}: {meaning.split()[0]}" in text
+    assert '"small!status=503"' in text
+    assert "PUT http://127.0.0.1:9900/mock/faults/small" in text
+
+
+def test_a_wrong_fault_is_said_before_anything_else() -> None:
+    """No banner stands before the refusal, and a second --fault is an error."""
+    wrong = run("mock", "--fault", "nonsense")
+    assert (wrong.exit_code, wrong.stdout) == (1, "")
+    assert "there is no fault 'nonsense'" in wrong.stderr
+    twice = run("mock", "--fault", "refuse", "--fault", "empty")
+    assert (twice.exit_code, twice.stdout) == (2, "")
+
+
+@pytest.mark.parametrize(
+    ("address", "is_exposed"),
+    [
+        ("127.0.0.1:8080", False),
+        ("[::1]:8080", False),
+        ("0.0.0.0:8080", True),
+        ("[::]:8080", True),
+        ("192.0.2.1:8080", True),
+    ],
+)
+def test_the_guest_is_told_that_other_machines_reach_it(address: str, is_exposed: bool) -> None:  # noqa: FBT001
+    """Beyond loopback it gets TIERGATE_EXPOSED=1, whatever the environment says of that name."""
+    policy = compile_text(SMALL, "p.toml").policy
+    for environment in ({}, {"TIERGATE_EXPOSED": "0"}):
+        command = wasmtime_command(
+            *(Path("a.cwasm"), Path("kv"), address, policy, environment),
+            secrets=["TIERGATE_EXPOSED"],
+        )
+        told = [argument for argument in command if "TIERGATE_EXPOSED" in argument]
+        assert told == (["--env=TIERGATE_EXPOSED=1"] if is_exposed else [])
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("hunter2", "takes the NAME"), ("OP_TEST_NOT_SET", "OP_TEST_NOT_SET: it is not set")],
+)
+def test_secret_takes_a_name_that_is_set(policy: Path, name: str, expected: str) -> None:
+    """A key pasted in place of its name is refused and not repeated, as is a name without value."""
+    result = run("serve", "--policy", str(policy), "--secret", name)
+    assert result.exit_code == 1
+    assert expected in result.stderr
+    assert "hunter2" not in result.stderr
+
+
 def test_serve_refuses_other_machines_without_client_keys(policy: Path) -> None:
     """Beyond loopback the policy must name client keys; the refusal says what to add."""
     result = run("serve", "--policy", str(policy), "--host", "0.0.0.0")  # noqa: S104
@@ -354,13 +467,15 @@ def test_serve_passes_secrets_by_name_only(
 ) -> None:
     """No value of a secret is on wasmtime's command line, and only names that are set are."""
     policy.write_text(TWO_TIERS)
-    env = {"OP_TEST_CLIENT_KEY": "the-value", "XAI_API_KEY": "the-value", "OP_TEST_HOUSE_KEY": ""}
-    serving = Serving(tmp_path, "--policy", str(policy), "--json", env=env)
+    set_ = ("OP_TEST_CLIENT_KEY", "XAI_API_KEY", "TIERGATE_KEY", "OP_TEST_LATER_KEY")
+    env = {**dict.fromkeys(set_, "the-value"), "OP_TEST_HOUSE_KEY": ""}
+    more = ("--secret", "OP_TEST_LATER_KEY")
+    serving = Serving(tmp_path, "--policy", str(policy), "--json", *more, env=env)
     servings.append(serving)
     ready = serving.ready()
     arguments = serving.called()["argv"]
     assert isinstance(arguments, list)
-    assert {"--env=OP_TEST_CLIENT_KEY", "--env=XAI_API_KEY"} <= set(arguments)
+    assert {f"--env={name}" for name in set_} <= set(arguments)
     assert "--env=OP_TEST_HOUSE_KEY" not in arguments
     assert not any("the-value" in argument for argument in arguments)
     missing = ready["missing_secrets"]
@@ -401,17 +516,87 @@ def test_serve_says_how_to_use_it(tmp_path: Path, policy: Path, servings: list[S
         tmp_path, "--policy", str(policy), env={"OP_TEST_CLIENT_KEY": "a", "GROQ_API_KEY": ""}
     )
     servings.append(serving)
-    lines: list[str] = []
-    while "Ctrl-C" not in (lines[-1] if lines else ""):
-        lines.append(serving.line())
-    text = "".join(lines)
+    text = serving.introduction()
     assert "Tiergate serves http://127.0.0.1:" in text
     assert "two@" in text
     assert "groq/llama-3.1-8b-instant" in text
     assert '-H "Authorization: Bearer $OP_TEST_CLIENT_KEY"' in text
     code, _, err = serving.end()
     assert code == 0
-    assert "GROQ_API_KEY is not set here" in err
+    assert "\nGROQ_API_KEY is not set: left out: groq/llama-3.1-8b-instant\n" in err
+
+
+@pytest.mark.usefixtures("stand_in")
+def test_serve_says_last_that_no_target_can_be_used(
+    tmp_path: Path, policy: Path, servings: list[Serving]
+) -> None:
+    """Without any key: what clients get, which targets are out, and at the end what to set."""
+    policy.write_text(TWO_TIERS)
+    names = ("OP_TEST_CLIENT_KEY", "OP_TEST_HOUSE_KEY", "OPENAI_API_KEY", "GROQ_API_KEY")
+    serving = Serving(tmp_path, "--policy", str(policy), env=dict.fromkeys(names, ""))
+    servings.append(serving)
+    text = serving.introduction()
+    assert re.search(r"house/a .*OP_TEST_HOUSE_KEY is not set", text)
+    assert "Try it, after a new start with OP_TEST_CLIENT_KEY set:" in text
+    _, _, err = serving.end()
+    assert "OP_TEST_CLIENT_KEY is not set: every client gets 401\n" in err
+    assert err.splitlines()[-1] == (
+        "No target of the default tier low can be used: set OP_TEST_HOUSE_KEY or OPENAI_API_KEY"
+    )
+
+
+@pytest.mark.usefixtures("stand_in")
+def test_serve_says_what_it_replaces_and_what_it_uses(
+    tmp_path: Path, policy: Path, servings: list[Serving]
+) -> None:
+    """Another active policy in the store is named, and so is a provider that already listens."""
+    run("policy", "publish", str(policy), "--to", f"dir:{tmp_path}/kv")
+    with socket.socket() as provider:
+        provider.bind(("127.0.0.1", 0))
+        provider.listen()
+        address = f"127.0.0.1:{provider.getsockname()[1]}"
+        file = tmp_path / "demo.toml"
+        file.write_text(DEMO.read_text().replace("127.0.0.1:9900", address))
+        serving = Serving(tmp_path, "--policy", str(file))
+        servings.append(serving)
+        text = serving.introduction()
+        serving.end()
+    assert re.search(r"^replaces small@\w+, active since \d{4}-", text, re.MULTILINE)
+    assert f"uses the provider already at http://{address}/v1" in text
+
+
+@pytest.mark.skipif(shutil.which("ps") is None, reason="ps finds the mock's process")
+@pytest.mark.usefixtures("stand_in")
+def test_serve_says_that_its_mock_has_died(tmp_path: Path, servings: list[Serving]) -> None:
+    """The gateway runs on, and one line on stderr tells why its targets fail."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    file = tmp_path / "demo.toml"
+    file.write_text(DEMO.read_text().replace("127.0.0.1:9900", f"127.0.0.1:{port}"))
+    serving = Serving(tmp_path, "--policy", str(file), "--json")
+    servings.append(serving)
+    serving.ready()
+    os.kill(child_with(serving.process.pid, "gateway.operator.mock"), signal.SIGKILL)
+    assert serving.process.stderr
+    assert f"the mock provider at http://127.0.0.1:{port}/v1 has ended" in (
+        serving.process.stderr.readline()
+    )
+    time.sleep(0.5)
+    assert serving.end()[2] == ""
+
+
+def child_with(parent: int, words: str) -> int:
+    """The process id of the child with these words in its command line."""
+    listed = subprocess.run(
+        ["ps", "-A", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True
+    ).stdout
+    (pid,) = (
+        int(line.split()[0])
+        for line in listed.splitlines()
+        if line.split()[1] == str(parent) and words in line
+    )
+    return pid
 
 
 def test_serve_gives_the_last_words_of_wasmtime(

@@ -98,7 +98,7 @@ def test_problem_names_file_path_value_and_remedy() -> None:
     """One line holds all that is needed to put the mistake right."""
     text = changed(TWO_TIERS, "weight = 3", "weight = -3")
     assert only_problem(text) == (
-        "p.toml: tiers[1].targets[0].weight: must be at least 0 (it is -3)"
+        "p.toml: tiers[1].targets[0].weight (tier high): must be at least 0 (it is -3)"
     )
 
 
@@ -131,6 +131,15 @@ def test_unknown_names_get_a_suggestion(old: str, new: str, hint: str) -> None:
         ('[providers.p]\nbase_url = "ftp://a.example"\n', "must be an address like"),
         ('[providers.p]\nbase_url = "https://a.example/?q"\n', "without '?'"),
         ('[providers.p]\nbase_url = "https://a.example:0/"\n', "must be an address like"),
+        ('[providers.p]\nbase_url = "https://a.example:/v1"\n', "a port after its ':'"),
+        (
+            '[providers.p]\nbase_url = "https://a.example/v1/chat/completions"\n',
+            "leave out /chat/completions,",
+        ),
+        (
+            '[providers.p]\nbase_url = "https://a.example/v1/completions/"\n',
+            "leave out /completions,",
+        ),
         ('[providers.ollama]\npasses = ["authorization"]\n', "must be another header"),
         ('[providers.ollama]\nkey_header = "host"\n', "must be a header for keys"),
         ('[providers.ollama]\ndialect = "gopher"\n', "must be one of openai-chat"),
@@ -144,6 +153,22 @@ def test_unknown_names_get_a_suggestion(old: str, new: str, hint: str) -> None:
 def test_each_rule_refuses_what_breaks_it(addition: str, expected: str) -> None:
     """What a field's rule forbids is refused with a sentence that says what to write."""
     assert expected in only_problem(SMALL + addition)
+
+
+@pytest.mark.parametrize("character", [*"<>`\"' \\{}|^", "%", "%4", "é", "\t"])
+def test_a_path_of_other_characters_is_refused(character: str) -> None:
+    """A base URL's path has RFC 3986's characters only: others would reach the provider raw."""
+    address = json.dumps(f"https://a.example/v1{character}", ensure_ascii=True)
+    text = f"{SMALL}[providers.p]\nbase_url = {address}\n"
+    assert "must be an address like" in only_problem(text)
+
+
+@pytest.mark.parametrize("path", ["", "/", "/openai/v1", "/a-b_c.~/%7Bx%7D/v1;k=1,2:@!$&()*+/"])
+def test_a_path_of_rfc_3986_is_taken(path: str) -> None:
+    """It arrives as it is written, without the slash at its end."""
+    text = f'{SMALL}[providers.ollama]\nbase_url = "https://a.example{path}"\n'
+    row = compile_text(text, "p.toml", TODAY).policy.providers["ollama"]
+    assert row.base_url == f"https://a.example{path}".rstrip("/")
 
 
 @pytest.mark.parametrize(
