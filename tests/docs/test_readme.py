@@ -43,6 +43,21 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def planned_serve(*variables: str) -> str:
+    """The last command of `make serve`, not run. A make around the tests is not its parent."""
+    passed_down = {"MAKEFLAGS", "MAKELEVEL", "MFLAGS", "ARGS", "POLICY", "PORT"}
+    environment = {name: value for name, value in os.environ.items() if name not in passed_down}
+    done = subprocess.run(
+        ["make", "-n", "--no-print-directory", "serve", *variables],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+        env=environment,
+    )
+    return done.stdout.splitlines()[-1].rstrip()
+
+
 @pytest.fixture(scope="module")
 def mock_port() -> int:
     """Where this module's mock provider listens: on 9900 it may be somebody else's."""
@@ -65,13 +80,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, mock_port: int) -> Path:
 @pytest.fixture(scope="module")
 def port(folder: Path) -> Iterator[int]:
     """`make serve`, as the Makefile spells it, on a free port."""
-    planned = (
-        subprocess.run(
-            ["make", "-n", "serve"], cwd=ROOT, capture_output=True, text=True, check=True
-        )
-        .stdout.splitlines()[-1]
-        .rstrip()
-    )
+    planned = planned_serve()
     assert planned == ".venv/bin/tiergate serve --policy policies/demo.toml --port 8080"
     port = free_port()
     command = [*shlex.split(planned.replace("8080", str(port))), "--json"]
@@ -190,14 +199,7 @@ def test_the_options_of_serve_in_the_readme_are_there() -> None:
         env={**os.environ, "COLUMNS": "200"},
     ).stdout
     for args in given:
-        planned = subprocess.run(
-            ["make", "-n", "serve", f"ARGS={args}"],
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout.splitlines()[-1]
-        assert planned.rstrip().endswith(args)
+        assert planned_serve(f"ARGS={args}").endswith(args)
         assert args.split()[0] in helped
 
 
