@@ -26,8 +26,45 @@ MOST = 64  # streams, for memory only
 _WARM_SECONDS = 2
 
 
-def measure(rig: Rig, runs: int, seconds: int, say: Callable[[str], None]) -> Figures:
-    """All figures. Streams come first: memory is that of a gateway that has seen no rush yet."""
+def measure(folder: Path, runs: int, seconds: int, say: Callable[[str], None]) -> Figures:
+    """All figures. Load and streams each have a gateway of their own, and begin with one at a time.
+
+    A rush makes wasmtime start instances that it then uses in turn: what comes after it is slower
+    for a while, and takes more memory.
+    """
+    with running(folder / "load") as rig:
+        latency, throughput, classified = _load(rig, runs, seconds, say)
+    with running(folder / "streams") as rig:
+        chunks, memory = _streams(rig, runs, say)
+    return Figures(throughput, latency, [classified.p50_ms], chunks, memory)
+
+
+def _load(rig: Rig, runs: int, seconds: int, say: Callable[[str], None]) -> tuple[Pair, Pair, Load]:
+    """The p50 at one connection, the throughput at many, and one connection classified."""
+    latency, throughput = Pair([], []), Pair([], [])
+    gateway = partial(run_wrk, rig.gateway_url, rig.body, BYPASS)
+    nginx = partial(run_wrk, rig.nginx_url, rig.body, {})
+
+    def compare(connections: int, pair: Pair, read: Callable[[Load], float]) -> None:
+        say(f"wrk, {connections} at a time: {2 * (runs * seconds + _WARM_SECONDS)} s")
+        for send in (gateway, nginx):
+            send(connections=connections, seconds=_WARM_SECONDS)
+        # A B A B, so that whatever else the machine does hits both.
+        for _ in range(runs):
+            pair.gateway.append(read(gateway(connections=connections, seconds=seconds)))
+            pair.nginx.append(read(nginx(connections=connections, seconds=seconds)))
+
+    compare(1, latency, _p50)
+    say(f"wrk, classified: {seconds} s")
+    classified = run_wrk(rig.gateway_url, rig.body, {}, connections=1, seconds=seconds)
+    compare(MANY, throughput, _per_second)
+    return latency, throughput, classified
+
+
+def _streams(
+    rig: Rig, runs: int, say: Callable[[str], None]
+) -> tuple[dict[int, Pair], dict[int, float]]:
+    """The delays of chunks, and the memory with so many streams open."""
     chunks: dict[int, Pair] = {}
     memory: dict[int, float] = {}
     for count, times in ((1, runs), (MANY, 1)):
@@ -42,22 +79,7 @@ def measure(rig: Rig, runs: int, seconds: int, say: Callable[[str], None]) -> Fi
         chunks[count] = pair
     say(f"streams, {MOST} at a time: {SECONDS:.0f} s")
     _, memory[MOST] = asyncio.run(_gateway_streams(rig, MOST))
-
-    throughput = Pair([], [])
-    latency = Pair([], [])
-    gateway = partial(run_wrk, rig.gateway_url, rig.body, BYPASS)
-    nginx = partial(run_wrk, rig.nginx_url, rig.body, {})
-    for connections, pair, read in ((MANY, throughput, _per_second), (1, latency, _p50)):
-        say(f"wrk, {connections} at a time: {2 * (runs * seconds + _WARM_SECONDS)} s")
-        for send in (gateway, nginx):
-            send(connections=connections, seconds=_WARM_SECONDS)
-        # A B A B, so that whatever else the machine does hits both.
-        for _ in range(runs):
-            pair.gateway.append(read(gateway(connections=connections, seconds=seconds)))
-            pair.nginx.append(read(nginx(connections=connections, seconds=seconds)))
-    say(f"wrk, classified: {seconds} s")
-    classified = run_wrk(rig.gateway_url, rig.body, {}, connections=1, seconds=seconds)
-    return Figures(throughput, latency, [classified.p50_ms], chunks, memory)
+    return chunks, memory
 
 
 async def _gateway_streams(rig: Rig, count: int) -> tuple[list[float], float]:
@@ -97,11 +119,8 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that nothing is left running
     load_before = os.getloadavg()[0]
     try:
-        with (
-            tempfile.TemporaryDirectory(prefix="tiergate-bench-") as folder,
-            running(Path(folder)) as rig,
-        ):
-            figures = measure(rig, options.runs, options.seconds, _say)
+        with tempfile.TemporaryDirectory(prefix="tiergate-bench-") as folder:
+            figures = measure(Path(folder), options.runs, options.seconds, _say)
     except (RigError, LoadError, StreamError, Refused, NoWasmtime) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1

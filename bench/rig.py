@@ -71,6 +71,7 @@ def running(folder: Path) -> Iterator[Rig]:
     """Starts it all with its files in `folder`, and ends it. Raises RigError, Refused."""
     whole_port, stream_port = _free_ports(ADDRESSES[0])
     nginx_port, gateway_port = _free_ports("127.0.0.1")
+    folder.mkdir(exist_ok=True)
     body = folder / "request.json"
     body.write_bytes(chat_request())
 
