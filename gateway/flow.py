@@ -6,6 +6,7 @@ in the client's dialect is one too. The steps are those of docs/architecture.md.
 
 import json
 import re
+from functools import partial
 from typing import Literal
 
 from gateway import views
@@ -104,7 +105,7 @@ async def respond(request: Request, ports: Ports) -> Response:
             *cors_headers(policy, request),
         ]
         if isinstance(answer.body, bytes):
-            ports.log.write(record.line(200, _elapsed(record, ports)))
+            return Response(200, headers, answer.body, after=partial(_log, record, ports, 200))
         return Response(200, headers, answer.body)
     except TiergateError as error:
         return _refuse(request, record, ports, error)
@@ -182,6 +183,11 @@ def _refuse(request: Request, record: Record, ports: Ports, error: TiergateError
     ports.log.write(record.line(error.status, total_ms))
     body = b"" if request.method == "HEAD" else openai_chat.error_body(error)
     return Response(error.status, headers, body)
+
+
+def _log(record: Record, ports: Ports, status: int) -> None:
+    """The decision record; a stream writes its own when it ends."""
+    ports.log.write(record.line(status, _elapsed(record, ports)))
 
 
 def _elapsed(record: Record, ports: Ports) -> float:

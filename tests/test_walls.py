@@ -21,7 +21,7 @@ CORE_MAY_NOT_CALL = {
     "now", "today", "utcnow",
 }  # fmt: skip
 # The guest is pure Python, and small: standard library modules its flow and ports need.
-FLOW_MAY_IMPORT = {"collections", "dataclasses", "hmac", "json", "re", "typing"}
+FLOW_MAY_IMPORT = {"collections", "dataclasses", "functools", "hmac", "json", "re", "typing"}
 PLATFORM = ("wit_world", "componentize_py_async_support", "componentize_py_types", "poll_loop")
 # The modules that know the platform's bindings.
 PLATFORM_HOSTS = ("gateway.hosts.wasi", "gateway.hosts.fastly")

@@ -1,6 +1,6 @@
 """HTTP as values: what the hosts read and write, and the flow passes along."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -57,11 +57,12 @@ class BodyStream(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """The answer."""
+    """The answer. `after` is called by the host once a whole body is sent, or its client gone."""
 
     status: int
     headers: HeaderPairs
     body: bytes | BodyStream
+    after: Callable[[], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)

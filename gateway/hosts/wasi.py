@@ -9,6 +9,7 @@ import gc
 import json
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 
@@ -136,7 +137,7 @@ def _to_wasi(response: Response, spare: SpareTrailers) -> wasi.Response:
             headers.append(("content-length", str(len(body)).encode()))
         if body:
             tx, contents = wit_world.byte_stream()
-            spawn(write_body(tx, body))
+            spawn(_send(tx, body, response.after))
     else:
         tx, contents = wit_world.byte_stream()
         spawn(_pump(tx, body))
@@ -144,6 +145,15 @@ def _to_wasi(response: Response, spare: SpareTrailers) -> wasi.Response:
     if response.status != 200:  # what a new response has; every call of the host counts
         answer.set_status_code(response.status)
     return answer
+
+
+async def _send(tx: ByteStreamWriter, body: bytes, after: Callable[[], None] | None) -> None:
+    try:
+        await write_body(tx, body)
+        if after:
+            after()
+    except Exception as error:  # it would trap the instance
+        _log_defect(error)
 
 
 async def _pump(tx: ByteStreamWriter, body: BodyStream) -> None:

@@ -257,6 +257,8 @@ async def read(response: Response) -> Got:
     """An answer to its end, as a host reads it."""
     if isinstance(response.body, bytes):
         chunks = [response.body]
+        if response.after:
+            response.after()
     else:
         chunks = [part async for part in response.body]
         assert all(chunks), "an empty chunk ends a body on some hosts"
