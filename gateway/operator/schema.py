@@ -144,7 +144,7 @@ class TimeoutsTable(Table):
         examples=[30_000],
     )
     between_bytes_ms: Milliseconds = Field(
-        default=20_000,
+        default=60_000,
         description="The longest silence inside a stream, in milliseconds.",
         examples=[20_000],
     )
