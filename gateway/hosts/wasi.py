@@ -123,7 +123,8 @@ async def _read_request(request: wasi.Request, spare: SpareTrailers, held: _Held
         is_broken = isinstance(await trailers.read(), Err)
     else:
         is_broken = size != length
-        spare.put(trailers)
+        if not is_broken:  # else they say that it was cut, which would cut our answer too
+            spare.put(trailers)
     body = parts[0] if len(parts) == 1 else b"".join(parts)
     return Request(method, path, headers, body, is_broken=is_broken)
 
