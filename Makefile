@@ -1,8 +1,8 @@
 # One command a job; `make help` lists them. Works with GNU Make 4.3 and any sh.
 #
-# `serve`, `test`, `check` and `bench` do all their set-up themselves, on a fresh machine
-# too: .venv, WASI's WIT, the component. Every file is built under another name and then
-# moved, so an interrupted build leaves nothing that looks finished.
+# `serve`, `fastly-serve`, `test`, `check` and `bench` do all their set-up themselves, on a
+# fresh machine too: .venv, WASI's WIT, the component. Every file is built under another name
+# and then moved, so an interrupted build leaves nothing that looks finished.
 
 MAKEFLAGS += --no-builtin-rules
 .SUFFIXES:
@@ -19,7 +19,7 @@ WASMTIME ?= $$($(PY) -m gateway.operator.wasmtime)
 
 .PHONY: help
 help: ## List what make can do
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
 # --- Set-up ------------------------------------------------------------------
 
@@ -52,22 +52,33 @@ lock: $(VENV) ## Write requirements.lock anew from pyproject.toml, with the newe
 
 # --- The component -----------------------------------------------------------
 
-# What goes into the guest: never operator/ (it needs native packages) nor another host.
-GUEST := $(wildcard gateway/*.py) gateway/hosts/__init__.py gateway/hosts/directory.py \
-	gateway/hosts/wasi.py gateway/hosts/wasi_http.py \
+# What goes into a guest: never operator/ (it needs native packages) nor another host.
+SHARED := $(wildcard gateway/*.py) gateway/hosts/__init__.py gateway/hosts/common.py \
 	$(shell find gateway/core -type f ! -path '*/__pycache__/*' 2>/dev/null | sort)
+GUEST := $(SHARED) gateway/hosts/directory.py $(wildcard gateway/hosts/wasi*.py)
+FASTLY_HOST := $(wildcard gateway/hosts/fastly*.py)
+FASTLY_GUEST := $(SHARED) gateway/hosts/cached.py $(FASTLY_HOST)
+# The tests' own guests: the gateway with a door in it.
+DOOR := tests/guests/checks.py tests/guests/wasi_door.py
+FASTLY_DOOR := tests/guests/checks.py tests/guests/fastly_door.py
+DOORS := build/tiergate-door.cwasm build/tiergate-fastly-door.wasm
 WASI := cli clocks filesystem http random sockets
 WIT := $(shell find wit -name '*.wit')
 
-# componentize-py adds the site-packages it finds to the guest's path (of $VIRTUAL_ENV, of
-# pipenv, or of whatever python3 is on PATH). An empty one shuts out all of them.
-COMPONENTIZE := VIRTUAL_ENV=$(CURDIR)/build/empty-venv $(CURDIR)/.venv/bin/componentize-py
+# The builders add the site-packages they find to the guest's path (of $VIRTUAL_ENV, of pipenv,
+# or of whatever python3 is on PATH). An empty one shuts out all of them.
+EMPTY_VENV := VIRTUAL_ENV=$(CURDIR)/build/empty-venv
+COMPONENTIZE := $(EMPTY_VENV) $(CURDIR)/.venv/bin/componentize-py
+FASTLY_COMPUTE := $(EMPTY_VENV) $(CURDIR)/.venv/bin/fastly-compute-py
 
 .PHONY: component
 component: build/tiergate.wasm build/tiergate.cwasm ## Build the gateway: build/tiergate.wasm
 
+.PHONY: fastly
+fastly: build/tiergate-fastly.wasm ## Build the gateway for Fastly Compute
+
 .PHONY: bindings
-bindings: build/bindings/.done ## Write type stubs of the WIT world, for mypy and editors
+bindings: build/bindings/.done build/bindings-fastly/.done ## Write type stubs of the WIT worlds, for mypy and editors
 
 build/wasi/.done: wit/requirements.txt | $(VENV)
 	@echo "wit: WASI 0.3.0"
@@ -88,23 +99,59 @@ build/bindings/.done: build/wit/.done requirements.lock | $(VENV)
 	@$(COMPONENTIZE) -q -d build/wit -w gateway bindings build/bindings.new
 	@touch build/bindings.new/.done && mv build/bindings.new build/bindings
 
-# Changes only when a source comes or goes: make itself does not notice a deleted one.
-build/guest.list: FORCE
+# fastly-compute has these stubs in it, for its users' tests. Its command `bindings` would want the
+# WIT in a folder, and that it does not ship.
+build/bindings-fastly/.done: requirements.lock | $(VENV)
+	@rm -rf build/bindings-fastly build/bindings-fastly.new && mkdir -p build
+	@cp -R .venv/lib/python3*/site-packages/fastly_compute/testing/stubs build/bindings-fastly.new
+	@touch build/bindings-fastly.new/.done && mv build/bindings-fastly.new build/bindings-fastly
+
+# A list changes only when a source comes or goes: make itself does not notice a deleted one.
+build/guest.list: FILES = $(GUEST)
+build/guest-fastly.list: FILES = $(FASTLY_GUEST)
+build/guest.list build/guest-fastly.list: FORCE
 	@mkdir -p build
-	@printf '%s\n' $(GUEST) | cmp -s - $@ || printf '%s\n' $(GUEST) > $@
+	@printf '%s\n' $(FILES) | cmp -s - $@ || printf '%s\n' $(FILES) > $@
 .PHONY: FORCE
 FORCE:
 
-build/tiergate.wasm: $(GUEST) build/guest.list build/wit/.done requirements.lock | $(VENV)
-	@echo "component: $@"
-	@rm -rf build/guest && mkdir -p build/guest build/empty-venv/lib/site-packages
-	@for file in $(GUEST); do \
-		mkdir -p "build/guest/$${file%/*}" && cp "$$file" "build/guest/$$file" || exit 1; done
-	@cd build/guest && $(COMPONENTIZE) -q -d ../wit -w gateway \
-		componentize -p . gateway.hosts.wasi -o ../tiergate.wasm.new
-	@mv $@.new $@
+# $(call gather,FILES): these sources alone in a folder of the target's own, an empty venv beside.
+SOURCES = $(patsubst build/tiergate%.wasm,build/guest%,$@)
+gather = rm -rf $(SOURCES) && mkdir -p $(SOURCES) build/empty-venv/lib/site-packages && \
+	for file in $1; do mkdir -p "$(SOURCES)/$${file%/*}" && \
+	cp "$$file" "$(SOURCES)/$$file" || exit 1; done
 
-build/tiergate.cwasm: build/tiergate.wasm
+# $(call componentize,FILES,MODULE): the module exports the world.
+define componentize
+@echo "component: $@"
+@$(call gather,$1)
+@cd $(SOURCES) && $(COMPONENTIZE) -q -d ../wit -w gateway componentize -p . $2 -o ../$(@F).new
+@mv $@.new $@
+endef
+
+# The same for Fastly. Its builder has no quiet mode: what it says is shown if it fails.
+define componentize-fastly
+@echo "component: $@"
+@$(call gather,$1)
+@cd $(SOURCES) && $(FASTLY_COMPUTE) build -e $2 -o ../$(@F).new >../$(@F).log 2>&1 || \
+	{ cat ../$(@F).log >&2; exit 1; }
+@mv $@.new $@
+endef
+
+build/tiergate.wasm: $(GUEST) build/guest.list build/wit/.done requirements.lock | $(VENV)
+	$(call componentize,$(GUEST),gateway.hosts.wasi)
+
+# Made when the shipped one was, or when the door has changed.
+build/tiergate-door.wasm: build/tiergate.wasm $(DOOR)
+	$(call componentize,$(GUEST) $(DOOR),tests.guests.wasi_door)
+
+build/tiergate-fastly.wasm: $(FASTLY_GUEST) build/guest-fastly.list requirements.lock | $(VENV)
+	$(call componentize-fastly,$(FASTLY_GUEST),gateway.hosts.fastly)
+
+build/tiergate-fastly-door.wasm: build/tiergate-fastly.wasm $(FASTLY_DOOR)
+	$(call componentize-fastly,$(FASTLY_GUEST) $(FASTLY_DOOR),tests.guests.fastly_door)
+
+build/tiergate.cwasm build/tiergate-door.cwasm: %.cwasm: %.wasm
 	@echo "component: $@"
 	@$(WASMTIME) compile -Wcomponent-model-async $< -o $@.new
 	@mv $@.new $@
@@ -115,8 +162,16 @@ build/tiergate.cwasm: build/tiergate.wasm
 serve: setup component ## Run the gateway here (POLICY=policies/demo.toml PORT=8080 ARGS=...)
 	@.venv/bin/tiergate serve --policy $(POLICY) --port $(PORT)$(if $(ARGS), $(ARGS))
 
+.PHONY: fastly-serve
+fastly-serve: setup fastly viceroy ## The same in Fastly's local runtime (POLICY=... PORT=8080 ARGS=...)
+	@.venv/bin/tiergate fastly serve --policy $(POLICY) --port $(PORT)$(if $(ARGS), $(ARGS))
+
+.PHONY: viceroy
+viceroy: ## Install Viceroy, Fastly's local runtime, once a machine (10-20 minutes, needs cargo)
+	@path=$$(sh scripts/viceroy.sh --install) && echo "viceroy: $$path"
+
 .PHONY: test
-test: setup component ## Run the tests (ARGS='-k name' goes to pytest)
+test: setup component fastly $(DOORS) ## Run the tests (ARGS='-k name' goes to pytest)
 	@$(PY) -m pytest -n 2 --dist loadgroup $(ARGS)
 
 .PHONY: check
@@ -125,6 +180,8 @@ check: setup bindings ## Lint, formatting and types; edits nothing
 	$(PY) -m ruff check --no-fix || failed="$$failed lint"; \
 	$(PY) -m ruff format --check || failed="$$failed format"; \
 	$(PY) -m mypy --strict || failed="$$failed types"; \
+	MYPYPATH=build/bindings-fastly $(PY) -m mypy --strict --cache-dir .mypy_cache/fastly \
+		$(FASTLY_HOST) tests/guests/fastly_door.py || failed="$$failed types-fastly"; \
 	[ -z "$$failed" ] || { echo "check: FAILED:$$failed" >&2; exit 1; }
 
 .PHONY: format
@@ -137,7 +194,7 @@ reference: setup ## Write policies/README.md and its JSON Schema anew from the s
 	@$(PY) -m gateway.operator.reference
 
 .PHONY: bench
-bench: setup component ## Measure the gateway side by side with its peers
+bench: setup component fastly ## Measure the gateway side by side with its peers
 	@$(PY) -m bench $(ARGS)
 
 .PHONY: clean

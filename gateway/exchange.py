@@ -10,9 +10,6 @@ from gateway.core.policy import Policy, Target
 from gateway.core.record import Record
 from gateway.ports import Ports
 
-# Bytes. A provider's answer, whole or held back: as large as the largest request (hosts: 32 MiB).
-MAX_ANSWER = 32 * 1024 * 1024
-
 
 class AttemptFailed(Exception):
     """This attempt is over; the outcome says how."""
@@ -44,3 +41,12 @@ class Exchange:
         """Whether we ask for usage in the stream on our own, and so hide the chunk with it."""
         provider = self.policy.providers[target.provider]
         return self.chat.is_stream and not self.chat.wants_usage and provider.sends_usage_on_request
+
+
+def write_record(record: Record, ports: Ports, status: int) -> None:
+    """Logs the decision record of a request that has ended."""
+    record.total_ms = (ports.clock.monotonic() - record.started) * 1000
+    vcpu_ms = ports.clock.vcpu_ms()
+    if vcpu_ms is not None and record.vcpu_started is not None:
+        record.vcpu_ms = vcpu_ms - record.vcpu_started
+    ports.log.write(record.line(status))

@@ -27,7 +27,7 @@ from gateway.core.errors import (
 from gateway.core.http import Request, Response
 from gateway.core.plan import make_plan
 from gateway.core.record import Record
-from gateway.exchange import Exchange
+from gateway.exchange import Exchange, write_record
 from gateway.forward import forward
 from gateway.policies import current_policy
 from gateway.ports import Ports
@@ -49,7 +49,8 @@ _JSON = ("content-type", "application/json")
 
 async def respond(request: Request, ports: Ports) -> Response:
     """One request, from its bytes to its answer. Never raises."""
-    record = Record(ports.chance.token(), ports.clock.now(), ports.clock.monotonic())
+    clock = ports.clock
+    record = Record(ports.chance.token(), clock.now(), clock.monotonic(), clock.vcpu_ms())
     try:
         _check_headers(request)
         endpoint = _endpoint(request)
@@ -75,7 +76,8 @@ async def respond(request: Request, ports: Ports) -> Response:
         chat = openai_chat.parse_request(request.body)
         record.is_stream = chat.is_stream
         controls = read_controls(request.headers, policy)
-        total_ms = min(policy.timeouts.total_ms, controls.timeout_ms or policy.timeouts.total_ms)
+        bounds = (policy.timeouts.total_ms, controls.timeout_ms, ports.limits.total_ms)
+        total_ms = min([bound for bound in bounds if bound is not None])
         deadline = record.started + total_ms / 1000
 
         decision = decide(policy, chat, controls)
@@ -105,7 +107,8 @@ async def respond(request: Request, ports: Ports) -> Response:
             *cors_headers(policy, request),
         ]
         if isinstance(answer.body, bytes):
-            return Response(200, headers, answer.body, after=partial(_log, record, ports, 200))
+            after = partial(write_record, record, ports, 200)
+            return Response(200, headers, answer.body, after=after)
         return Response(200, headers, answer.body)
     except TiergateError as error:
         return _refuse(request, record, ports, error)
@@ -163,31 +166,28 @@ def _answer(
     request: Request, record: Record, ports: Ports, body: bytes, *, status: int = 200
 ) -> Response:
     """An answer of the gateway's own."""
-    total_ms = _elapsed(record, ports)
-    headers = [_JSON, *record.headers(total_ms), *cors_headers(record.policy, request)]
+    headers = [
+        _JSON,
+        *record.headers(_elapsed(record, ports)),
+        *cors_headers(record.policy, request),
+    ]
     if record.endpoint in {"models", "route"} and request.method != "OPTIONS":
-        ports.log.write(record.line(status, total_ms))
+        write_record(record, ports, status)
     return Response(status, headers, b"" if request.method == "HEAD" else body)
 
 
 def _refuse(request: Request, record: Record, ports: Ports, error: TiergateError) -> Response:
     """The error in the client's dialect."""
     record.error = error.code if error.code and _WORD.fullmatch(error.code) else "rejected"
-    total_ms = _elapsed(record, ports)
     headers = [
         _JSON,
         *error.headers,
-        *record.headers(total_ms),
+        *record.headers(_elapsed(record, ports)),
         *cors_headers(record.policy, request),
     ]
-    ports.log.write(record.line(error.status, total_ms))
+    write_record(record, ports, error.status)
     body = b"" if request.method == "HEAD" else openai_chat.error_body(error)
     return Response(error.status, headers, body)
-
-
-def _log(record: Record, ports: Ports, status: int) -> None:
-    """The decision record; a stream writes its own when it ends."""
-    ports.log.write(record.line(status, _elapsed(record, ports)))
 
 
 def _elapsed(record: Record, ports: Ports) -> float:

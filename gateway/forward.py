@@ -12,7 +12,7 @@ from gateway.core.http import BodyStream, HeaderPairs, Headers
 from gateway.core.outcomes import Attempt, Outcome, all_failed, of_status
 from gateway.core.plan import Plan, no_target
 from gateway.core.policy import Target
-from gateway.exchange import MAX_ANSWER, AttemptFailed, Exchange
+from gateway.exchange import AttemptFailed, Exchange
 from gateway.outgoing import to_provider
 from gateway.ports import AttemptTimeouts, TransportError, Upstream
 from gateway.relay import Relay
@@ -94,7 +94,7 @@ async def _read(exchange: Exchange, target: Target, upstream: Upstream, started:
     headers = _answer_headers(upstream.headers)
     record = exchange.record
     if not exchange.chat.is_stream:
-        body = await _read_whole(exchange, upstream, MAX_ANSWER)
+        body = await _read_whole(exchange, upstream, exchange.ports.limits.answer)
         outcome, usage = openai_chat.read_answer(body)
         if outcome is not Outcome.ANSWERED:
             raise AttemptFailed(outcome)

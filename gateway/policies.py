@@ -37,9 +37,7 @@ async def current_policy(ports: Ports) -> Policy:
         return await _fall_back(ports, served, found.stamp, problem)
     memory.policy, memory.policy_stamp, memory.policy_problem = policy, found.stamp, None
     if served and served.version != policy.version:
-        missing = [name for name in policy.secret_names() if not ports.has_secret(name)]
-        event = {"event": "policy_loaded", "policy": policy.label, "missing_secrets": missing}
-        ports.log.write(json.dumps(event))
+        ports.log.write(json.dumps({"event": "policy_loaded", "policy": policy.label}))
     return policy
 
 

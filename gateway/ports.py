@@ -115,7 +115,7 @@ class HttpClient(Protocol):
     async def fetch(self, request: Outgoing, timeout_ms: int, limit: int) -> tuple[int, bytes]:
         """Status and whole body, within `timeout_ms` in all and `limit` bytes.
 
-        Raises Unreachable, Silent, Stalled, Cut; a body over the limit is Cut.
+        Raises Unreachable; Silent once the time is up; Cut, for a body over the limit too.
         """
         ...
 
@@ -127,6 +127,10 @@ class Clock(Protocol):
 
     def monotonic(self) -> float:
         """Seconds since some moment; never goes back."""
+        ...
+
+    def vcpu_ms(self) -> int | None:
+        """Milliseconds of CPU that this instance has used, or None where the host does not say."""
         ...
 
 
@@ -179,6 +183,18 @@ class Remembered:
 
 
 @dataclass(frozen=True, slots=True)
+class Limits:
+    """What a host bears of one request.
+
+    `answer`: bytes of a provider's answer, whole or held back; by default as many as the largest
+    request may have. `total_ms`: until its last byte, or None if the host sets no end.
+    """
+
+    answer: int = 32 * 1024 * 1024
+    total_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Ports:
     """A host, as the flow sees it.
 
@@ -193,6 +209,7 @@ class Ports:
     chance: Chance
     remembered: Remembered
     is_exposed: bool = False
+    limits: Limits = Limits()
 
     def has_secret(self, name: str) -> bool:
         return self.secrets.get(name) is not None

@@ -12,7 +12,7 @@ from gateway.core.errors import UpstreamError
 from gateway.core.outcomes import Attempt, Outcome
 from gateway.core.policy import Target
 from gateway.core.sse import SseCut, SseDecoder, SseError, SseEvent
-from gateway.exchange import MAX_ANSWER, AttemptFailed, Exchange
+from gateway.exchange import AttemptFailed, Exchange, write_record
 from gateway.ports import TransportError, Upstream
 
 
@@ -46,7 +46,7 @@ class Relay:
             if self._failure:
                 raise AttemptFailed(self._failure)
             size += len(part)
-            if size > MAX_ANSWER:
+            if size > self._exchange.ports.limits.answer:
                 raise AttemptFailed(Outcome.TOO_LARGE)
             parts.append(part)
         self._held = b"".join(parts)
@@ -97,7 +97,7 @@ class Relay:
             ms = (exchange.ports.clock.monotonic() - self._started) * 1000
             record.attempts[-1] = Attempt(last.target, outcome, ms, last.status)
         await self._upstream.close()
-        exchange.ports.log.write(record.line(200, exchange.elapsed_ms()))
+        write_record(record, exchange.ports, 200)
 
     async def _next(self) -> bytes:
         """The next bytes to show, possibly none. Sets `_is_done` at the verified end.

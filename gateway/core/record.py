@@ -31,11 +31,13 @@ class ClassifierCall:
 
 @dataclass(slots=True)
 class Record:
-    """Filled step by step. `time` is seconds since 1970; `started` and marks are monotonic."""
+    """Filled step by step. `time` is seconds since 1970; `started` is monotonic; `vcpu_started`
+    is what the instance had used by then, where the host says."""
 
     request_id: str
     time: float
     started: float
+    vcpu_started: int | None = None
     endpoint: str = "unknown"
     policy: Policy | None = None
     is_stream: bool = False
@@ -47,6 +49,8 @@ class Record:
     error: str | None = None
     timings: dict[str, float] = field(default_factory=dict)
     first_content_ms: float | None = None
+    total_ms: float = 0.0
+    vcpu_ms: int | None = None
 
     @property
     def cost_usd(self) -> float | None:
@@ -86,7 +90,7 @@ class Record:
         pairs.append(("server-timing", ", ".join([*timings, f"total;dur={total_ms:.1f}"])))
         return pairs
 
-    def line(self, status: int, total_ms: float) -> str:
+    def line(self, status: int) -> str:
         """The decision record: one line of JSON."""
         values: dict[str, object] = {
             "event": "request",
@@ -128,7 +132,9 @@ class Record:
             values["error"] = self.error
         if self.first_content_ms is not None:
             values["first_content_ms"] = round(self.first_content_ms, 1)
-        values["total_ms"] = round(total_ms, 1)
+        values["total_ms"] = round(self.total_ms, 1)
+        if self.vcpu_ms is not None:
+            values["vcpu_ms"] = self.vcpu_ms
         return json.dumps(values)
 
     def _classifier(self, call: ClassifierCall) -> dict[str, object]:

@@ -4,10 +4,12 @@ ports = memory_ports(policy=compiled, upstreams=[Canned(200, {}, [b"..."])])
 response = run(respond(request, ports))
 """
 
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gateway.core.http import Headers, Outgoing
+from gateway.hosts.common import run as run  # noqa: PLC0414 - for those who drive this host
+from gateway.hosts.common import secret_value
 from gateway.policies import ACTIVE, GOOD
 from gateway.ports import (
     UNCHANGED,
@@ -17,6 +19,8 @@ from gateway.ports import (
     KvUnavailable,
     Ports,
     Remembered,
+    Silent,
+    Stalled,
     Stamp,
     TransportError,
     Unchanged,
@@ -109,7 +113,7 @@ class MemoryHttp:
         canned = self._next(request)
         body = b"".join(canned.chunks)
         if canned.failure:
-            raise canned.failure
+            raise Silent if isinstance(canned.failure, Stalled) else canned.failure
         if len(body) > limit:
             raise Cut
         return canned.status, body
@@ -124,9 +128,10 @@ class MemoryHttp:
 
 @dataclass
 class MemoryClock:
-    """Stands still unless told otherwise. Seconds."""
+    """Stands still unless told otherwise. Seconds; `vcpu` in milliseconds."""
 
     time: float = 1_700_000_000.0
+    vcpu: int | None = None
 
     def now(self) -> float:
         return self.time
@@ -134,13 +139,16 @@ class MemoryClock:
     def monotonic(self) -> float:
         return self.time
 
+    def vcpu_ms(self) -> int | None:
+        return self.vcpu
+
 
 @dataclass
 class MemorySecrets:
     values: Mapping[str, str] = field(default_factory=dict)
 
     def get(self, name: str) -> str | None:
-        return self.values.get(name)
+        return secret_value(self.values.get(name, ""))
 
 
 @dataclass
@@ -181,13 +189,3 @@ def memory_ports(
         chance=MemoryChance(list(draws)),
         remembered=Remembered(),
     )
-
-
-def run[T](coroutine: Coroutine[object, None, T]) -> T:
-    """The result of a coroutine whose ports never suspend."""
-    try:
-        coroutine.send(None)
-    except StopIteration as stop:
-        return stop.value  # type: ignore[no-any-return]
-    coroutine.close()
-    raise RuntimeError("a port of the memory host suspended")

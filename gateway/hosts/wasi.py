@@ -6,12 +6,9 @@ Rules of the platform that shape this module:
 """
 
 import gc
-import json
 import os
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from random import Random
 
 import wit_world
 from componentize_py_async_support import spawn
@@ -23,12 +20,19 @@ from wit_world.imports import wasi_http_types as wasi
 
 from gateway.core.http import BodyStream, Headers, Request, Response
 from gateway.flow import respond
+from gateway.hosts.common import (
+    HOST_FAILURE,
+    SystemChance,
+    SystemClock,
+    content_length,
+    defect_line,
+    secret_value,
+)
 from gateway.hosts.directory import DirectoryKv
 from gateway.hosts.wasi_http import (
     READ_SIZE,
     SpareTrailers,
     WasiHttp,
-    content_length,
     decoded,
     encoded,
     write_body,
@@ -45,13 +49,6 @@ MAX_HELD = 96 * 1024 * 1024
 KV_ROOT = "/kv"
 EXPOSED = "TIERGATE_EXPOSED"  # set by `tiergate serve` where other machines reach it
 
-_HOST_FAILURE = Response(
-    500,
-    [("content-type", "application/json"), ("x-tiergate-schema", "1")],
-    b'{"error": {"message": "The gateway failed; this is a defect of its own.", '
-    b'"type": "server_error", "param": null, "code": "internal_error"}}',
-)
-
 
 class Handler(exports.Handler):
     """wasi:http/handler."""
@@ -65,7 +62,7 @@ class Handler(exports.Handler):
             return _to_wasi(response, spare)
         except Exception as error:  # `respond` never raises: this is the host's own code
             _log_defect(error)
-            return _to_wasi(_HOST_FAILURE, SpareTrailers())
+            return _to_wasi(HOST_FAILURE, SpareTrailers())
         finally:
             held.release()
 
@@ -170,27 +167,12 @@ async def _pump(tx: ByteStreamWriter, body: BodyStream) -> None:
         _log_defect(error)
 
 
-class _Clock:
-    def now(self) -> float:
-        return time.time()
-
-    def monotonic(self) -> float:
-        return time.monotonic()
-
-
 class _Secrets:
-    """Environment variables, as the host passes them by name; read once an instance.
-
-    One that cannot stand in a header, such as a file's content with line breaks, is not set.
-    """
+    """Environment variables, as the host passes them by name; read once an instance."""
 
     def __init__(self) -> None:
-        stripped = [(name, value.strip()) for name, value in environment.get_environment()]
-        self._values = {
-            name: value
-            for name, value in stripped
-            if value and value.isascii() and value.isprintable()
-        }
+        pairs = environment.get_environment()
+        self._values = {name: secret_value(text) for name, text in pairs}
 
     def get(self, name: str) -> str | None:
         return self._values.get(name)
@@ -199,15 +181,6 @@ class _Secrets:
 class _Log:
     def write(self, line: str) -> None:
         _print(line)
-
-
-class _Chance:
-    def __init__(self) -> None:
-        # Of its own seed: the generator that `random` made at build is the same in every instance.
-        self.draw = Random(os.urandom(16)).random  # noqa: S311 - weights, not secrets
-
-    def token(self) -> str:
-        return os.urandom(16).hex()
 
 
 @dataclass(slots=True)
@@ -230,7 +203,7 @@ def _ports(spare: SpareTrailers) -> Ports:
     global _instance  # noqa: PLW0603 - what an instance remembers lives as long as it does
     if _instance is None:
         _instance = _Instance(
-            DirectoryKv(KV_ROOT), _Clock(), _Secrets(), _Log(), _Chance(), Remembered()
+            DirectoryKv(KV_ROOT), SystemClock(), _Secrets(), _Log(), SystemChance(), Remembered()
         )
     at = _instance
     return Ports(
@@ -254,7 +227,7 @@ def _print(line: str) -> None:
 
 
 def _log_defect(error: Exception) -> None:
-    _print(json.dumps({"event": "defect", "where": f"{type(error).__name__} in the host"}))
+    _print(defect_line(error))
 
 
 _METHODS = {

@@ -20,6 +20,7 @@ from wit_world.imports import client, monotonic_clock
 from wit_world.imports import wasi_http_types as wasi
 
 from gateway.core.http import HeaderPairs, Headers, Outgoing
+from gateway.hosts.common import content_length
 from gateway.ports import AttemptTimeouts, Cut, Silent, Stalled, TransportError, Unreachable
 
 READ_SIZE = 64 * 1024
@@ -176,14 +177,6 @@ async def _expire(
 async def write_body(tx: ByteStreamWriter, data: bytes) -> None:
     with tx:
         await tx.write_all(data)
-
-
-def content_length(headers: Headers) -> int | None:
-    value = headers.get("content-length")
-    # Beside chunks, which the host does not show, it may be wrong: what is left then is no JSON.
-    if value is None or not (value.isascii() and value.isdigit() and len(value) < 16):
-        return None
-    return int(value)
 
 
 def decoded(fields: wasi.Fields) -> HeaderPairs:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from gateway.operator import cli_policy
+from gateway.operator import cli_fastly, cli_policy
 from gateway.operator.cli_serve import serve
 from gateway.operator.console import as_called, fail, program, reported, say
 from gateway.operator.explain import explain
@@ -21,6 +21,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(cli_policy.app, name="policy")
+app.add_typer(cli_fastly.app, name="fastly")
 
 
 def _show_version(asked: bool) -> None:  # noqa: FBT001 - typer's shape of a callback

@@ -2,6 +2,8 @@
 
 import json
 import os
+import shlex
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -23,6 +25,7 @@ from gateway.operator.console import (
     warn,
     when_text,
 )
+from gateway.operator.fields import is_loopback
 from gateway.operator.schema import json_schema
 from gateway.operator.stores import (
     DEFAULT_STORE,
@@ -43,7 +46,12 @@ app = typer.Typer(
 
 PolicyPath = Annotated[Path, typer.Argument(metavar="FILE", help="The policy, in TOML.")]
 JsonFlag = Annotated[bool, typer.Option("--json", help="One line of JSON, for scripts.")]
-FromStore = Annotated[str, typer.Option("--from", metavar="dir:PATH", help="The store.")]
+FromStore = Annotated[
+    str,
+    typer.Option(
+        "--from", metavar="STORE", help="The store: dir:PATH, or fastly:NAME for a KV Store."
+    ),
+]
 
 
 @app.command("check")
@@ -67,22 +75,32 @@ def publish_file(
     file: PolicyPath,
     *,
     to: Annotated[
-        str, typer.Option("--to", metavar="dir:PATH", help="Where the gateway reads it.")
+        str,
+        typer.Option(
+            "--to",
+            metavar="STORE",
+            help="Where the gateway reads it: dir:PATH, or fastly:NAME for Fastly's KV Store of"
+            " that name or ID (the API token is in FASTLY_API_TOKEN).",
+        ),
     ] = DEFAULT_STORE,
     as_json: JsonFlag = False,
 ) -> None:
     """Compile a policy file and make it the active one, at once and as a whole.
 
     Running gateways use it from the next request on. Keys are looked for by name in this
-    environment, to tell which are missing; their values go nowhere.
+    environment, to tell which are missing; their values go nowhere. For a service on Fastly, which
+    has keys of its own and takes some seconds, `tiergate fastly check` does that.
 
     Example: tiergate policy publish policies/demo.toml --to dir:.tiergate/kv
+
+    Example: tiergate policy publish policies/production.toml --to fastly:tiergate
     """
     with reported(as_json=as_json, publishes=True):
         compiled = compile_file(file)
         store = open_store(to)
         published = publish(store, compiled.data)
-        _say_published(published, store, as_json=as_json, warnings=compiled.warnings)
+        warnings = [*compiled.warnings, *_out_of_reach(compiled.policy, store)]
+        _say_published(published, store, as_json=as_json, warnings=warnings)
 
 
 @app.command("show")
@@ -95,7 +113,7 @@ def show(*, store: FromStore = DEFAULT_STORE, as_json: JsonFlag = False) -> None
         opened = open_store(store)
         data = opened.read(ACTIVE)
         if data is None:
-            raise Refused(f"no policy is active in {store}: tiergate policy publish FILE")
+            raise Refused(f"no policy is active in {store}: {_publish_to(store)}")
         policy = load(data)
         if as_json:
             say_json(json.loads(data))
@@ -122,7 +140,7 @@ def show_history(*, store: FromStore = DEFAULT_STORE, as_json: JsonFlag = False)
             say_json([_entry_json(entry) for entry in entries])
             return
         if not entries:
-            raise Refused(f"nothing was published to {store}: tiergate policy publish FILE")
+            raise Refused(f"nothing was published to {store}: {_publish_to(store)}")
         table = Table(box=None, pad_edge=False, header_style="bold")
         for column in ("n", "version", "name", "published", ""):
             table.add_column(column)
@@ -174,12 +192,18 @@ def schema() -> None:
     typer.echo(json_schema(), nl=False)
 
 
+def _publish_to(store: str) -> str:
+    to = "" if store == DEFAULT_STORE else f" --to {shlex.quote(store)}"
+    return f"tiergate policy publish FILE{to}"
+
+
 def _say_published(
     published: Published, store: PolicyStore, *, as_json: bool, warnings: list[str]
 ) -> None:
     policy = published.policy
     before = published.before
-    missing = missing_secrets(policy, os.environ)
+    # What this environment has says nothing of a public gateway's secrets.
+    missing = None if store.is_public else missing_secrets(policy, os.environ)
     if as_json:
         say_json(
             {
@@ -194,7 +218,7 @@ def _say_published(
         )
         return
     here = " here; if the gateway has none either"  # It may run with another environment.
-    for line in [*warnings, *missing_lines(policy, missing, here)]:
+    for line in [*warnings, *missing_lines(policy, missing or [], here)]:
         warn(line)
     if not published.changed:
         say(f"{policy.label} is already active in {store}: nothing to do")
@@ -206,6 +230,15 @@ def _say_published(
         say(f"published {policy.label} to {store} (number {published.n})", "green")
         if before is None:
             say("a new store: no gateway has read it yet")
+
+
+def _out_of_reach(policy: Policy, store: PolicyStore) -> Iterator[str]:
+    for name, provider in policy.providers.items():
+        if store.is_public and is_loopback(provider.base_url):
+            yield (
+                f"providers.{name}.base_url: {provider.base_url} is this machine itself: a gateway"
+                f" that reads {store} cannot reach it"
+            )
 
 
 def _summary(policy: Policy) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""`tiergate serve`: publish a policy, run the gateway beside it, say how to use it."""
+"""`tiergate serve`: publish a policy, run the gateway under wasmtime beside it."""
 
 import os
 import re
@@ -8,37 +8,13 @@ from typing import Annotated
 
 import typer
 
-from gateway.core.policy import Policy
 from gateway.operator.compile import compile_file
-from gateway.operator.console import (
-    Refused,
-    as_called,
-    default_tier_line,
-    missing_lines,
-    missing_secrets,
-    out,
-    print_table,
-    reported,
-    say,
-    say_json,
-    stress,
-    tiers_table,
-    warn,
-    when_text,
-)
+from gateway.operator.console import Refused, as_called, reported, when_text
 from gateway.operator.fields import NAME_PATTERN
-from gateway.operator.listening import address_of, check_free, is_loopback_address, socket_address
-from gateway.operator.serve import (
-    Mock,
-    Stop,
-    Wasmtime,
-    find_component,
-    mock_beside,
-    wasmtime_command,
-)
+from gateway.operator.listening import check_free, socket_address
+from gateway.operator.serve import Wasmtime, find_component, wasmtime_command
+from gateway.operator.serving import guarded_address, serve_until_stopped
 from gateway.operator.stores import DirectoryStore, Published, publish
-
-_LOOK_SECONDS = 0.2  # How often it looks whether wasmtime still runs.
 
 
 def serve(
@@ -81,13 +57,7 @@ def serve(
     with reported(as_json=as_json, publishes=True):
         _check_secrets(secret or [])
         compiled = compile_file(policy)
-        address = address_of(host)
-        if not is_loopback_address(address) and compiled.policy.client_keys is None:
-            raise Refused(
-                f"--host {host} can be reached from other machines, and the policy lets anyone"
-                f' call. Add to {policy}:\n\n  [client]\n  keys = ["TIERGATE_KEY"]\n\n'
-                "and set TIERGATE_KEY in the environment to the key that clients must send"
-            )
+        address = guarded_address(host, compiled.policy, policy)
         program = find_component(component)
         check_free(address, port)
         store = DirectoryStore(kv)
@@ -100,43 +70,25 @@ def serve(
             secrets=secret or [],
         )
         published = publish(store, compiled.data)
-
-        stop = Stop()
-        with mock_beside(compiled.policy) as mock:
-            gateway = Wasmtime(command, address, port)
-            try:
-                serving = gateway.wait_ready(stop)
-                if mock:
-                    mock.wait_ready(stop)
-                if stop.is_set():
-                    return
-                missing = missing_secrets(compiled.policy, os.environ)
-                if serving != compiled.policy.label:
-                    warn(f"it serves {serving}, not {compiled.policy.label}: see /readyz")
-                if as_json:
-                    say_json(_ready(gateway.url, compiled.policy, missing, mock))
-                else:
-                    for line in compiled.warnings:
-                        warn(line)
-                    _introduce(gateway.url, published, policy, kv, mock, missing)
-                is_mock_alive = True
-                while not stop.wait(_LOOK_SECONDS):
-                    gateway.check()
-                    if mock and is_mock_alive and mock.has_ended():
-                        is_mock_alive = False
-                        warn(f"the mock provider at {mock.base_url} has ended; the gateway runs on")
-            finally:
-                gateway.end()
+        file, where = shlex.quote(str(policy)), shlex.quote(f"dir:{kv}")
+        serve_until_stopped(
+            lambda: Wasmtime(command, address, port),
+            compiled,
+            source=_source(published, policy),
+            change=(
+                "Change the policy while it runs:",
+                as_called(f"  tiergate policy publish {file} --to {where}"),
+            ),
+            as_json=as_json,
+        )
 
 
-def _ready(url: str, policy: Policy, missing: list[str], mock: Mock | None) -> dict[str, object]:
-    return {
-        "ready": True,
-        "url": url,
-        "policy": {"name": policy.name, "version": policy.version},
-        "missing_secrets": missing,
-        "mock": mock.base_url if mock and mock.is_needed else None,
-    }
+def _source(published: Published, file: Path) -> list[str]:
+    policy, before = published.policy, published.before
+    lines = [f"policy {policy.label}, from {file}"]
+    if published.changed and before and before.label != policy.label:
+        lines.append(f"replaces {before.label}, active since {when_text(before.since)}")
+    return lines
 
 
 def _check_secrets(names: list[str]) -> None:
@@ -145,51 +97,3 @@ def _check_secrets(names: list[str]) -> None:
             raise Refused("--secret takes the NAME of an environment variable, like HOUSE_KEY")
         if not os.environ.get(name, "").strip():
             raise Refused(f"--secret {name}: it is not set in the environment")
-
-
-def _introduce(
-    url: str, published: Published, file: Path, kv: Path, mock: Mock | None, missing: list[str]
-) -> None:
-    policy, before = published.policy, published.before
-    say(f"Tiergate serves {url}/v1", "bold green")
-    say(f"policy {policy.label}, from {file}")
-    if published.changed and before and before.label != policy.label:
-        say(f"replaces {before.label}, active since {when_text(before.since)}")
-    if mock and mock.is_needed:
-        say(f"mock provider beside it at {mock.base_url}")
-    elif mock:
-        say(f"uses the provider already at {mock.base_url}")
-    say("")
-    print_table(tiers_table(policy, missing))
-    if missing:
-        stress("", "")
-        for line in missing_lines(policy, missing):
-            stress(line, "yellow")
-    key, condition = _client_key(policy, missing)
-    say(f"\nTry it{condition}:")
-    say(f"  {curl_line(url, key)}", "cyan")
-    say("Change the policy while it runs:")
-    store = shlex.quote(f"dir:{kv}")
-    say(as_called(f"  tiergate policy publish {shlex.quote(str(file))} --to {store}"), "cyan")
-    say("\nOne decision record a request follows. Ctrl-C ends it.", "dim")
-    if remedy := default_tier_line(policy, missing):
-        stress(remedy, "bold red")
-    out.file.flush()
-
-
-def _client_key(policy: Policy, missing: list[str]) -> tuple[str | None, str]:
-    """The name of the key to try it with, and what has to be done before."""
-    if not policy.client_keys:
-        return None, ""
-    if name := next((name for name in policy.client_keys if name not in missing), None):
-        return name, ""
-    return policy.client_keys[0], f", after a new start with {policy.client_keys[0]} set"
-
-
-def curl_line(url: str, key: str | None) -> str:
-    """A request to try, for a shell that has the variable `key`."""
-    header = f' -H "Authorization: Bearer ${key}"' if key else ""
-    body = '{"model": "auto", "messages": [{"role": "user", "content": "What is 2 + 2?"}]}'
-    return (
-        f"curl -i {url}/v1/chat/completions{header} -H 'Content-Type: application/json' -d '{body}'"
-    )

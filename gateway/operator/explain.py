@@ -21,7 +21,7 @@ from gateway.flow import respond
 from gateway.hosts.memory import memory_ports, run
 from gateway.operator.compile import Compiled, compile_file
 from gateway.operator.console import Refused, print_table, reported, say, say_json
-from gateway.ports import AttemptTimeouts, Cut, Silent, Stalled, Unreachable, Upstream
+from gateway.ports import AttemptTimeouts, Cut, Silent, Unreachable, Upstream
 
 _A_KEY = "explain"  # Stands for keys that are not set; goes nowhere.
 
@@ -122,12 +122,12 @@ class _AskingHttp(_SilentHttp):
                 for chunk in answer.iter_raw():
                     body += chunk
                     if time.monotonic() > deadline:
-                        raise Stalled
+                        raise Silent
                     if len(body) > limit:
                         raise Cut
                 return answer.status_code, body
         except httpx.TimeoutException:
-            raise (Stalled if has_head else Silent) from None
+            raise Silent from None
         except httpx.HTTPError:
             raise (Cut if has_head else Unreachable) from None
 
@@ -139,6 +139,9 @@ class _RealClock:
 
     def monotonic(self) -> float:
         return time.monotonic()
+
+    def vcpu_ms(self) -> int | None:
+        return None
 
 
 def _show(policy: Policy, route: dict[str, Any], prompt: str) -> None:

@@ -31,14 +31,16 @@ def local_url(address: str, port: int) -> str:
     return f"http://{socket_address(address, port)}"
 
 
-def check_free(address: str, port: int) -> None:
-    """Raises Refused if somebody listens there, or if this user may not. 0 is always free."""
+def check_free(address: str, port: int) -> int:
+    """The port, for 0 one that is free now. Raises Refused if somebody listens there, or if this
+    user may not."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((address, port))
             probe.listen()
+            return int(probe.getsockname()[1])
         except PermissionError:
             raise Refused(f"port {port} needs more rights: use --port with 1024 or more") from None
         except OSError as error:

@@ -14,48 +14,38 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol
 
 from gateway.core.compiled import load
 from gateway.core.errors import PolicyError
 from gateway.core.policy import Policy
+from gateway.operator.policystore import PolicyStore, StoreError, check_key
 from gateway.policies import ACTIVE, GOOD
+
+__all__ = [
+    "DEFAULT_STORE",
+    "HISTORY",
+    "KEPT",
+    "Before",
+    "DirectoryStore",
+    "HistoryEntry",
+    "PolicyStore",
+    "Published",
+    "StoreError",
+    "history",
+    "open_store",
+    "publish",
+    "rollback",
+]
 
 HISTORY = "policy/history/"
 KEPT = 50  # Versions to roll back to; a policy is a few KB.
 DEFAULT_STORE = "dir:.tiergate/kv"
 
 
-class StoreError(Exception):
-    """The store cannot do it; the message says what and why."""
-
-
-class PolicyStore(Protocol):
-    """A key-value store, from the operator's side. Every method raises StoreError."""
-
-    def read(self, key: str) -> bytes | None:
-        """The value, or None if there is none."""
-        ...
-
-    def write(self, key: str, value: bytes) -> None:
-        """Stores the value, whole or not at all."""
-        ...
-
-    def delete(self, key: str) -> None:
-        """Removes the key if it is there."""
-        ...
-
-    def keys(self, prefix: str) -> list[str]:
-        """The keys that begin with `prefix`, sorted."""
-        ...
-
-    def written(self, key: str) -> datetime | None:
-        """When the value was stored, or None if that is not known."""
-        ...
-
-
 class DirectoryStore:
     """A folder: the key `policy/active` is the file `policy/active` in it."""
+
+    is_public = False
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -108,8 +98,7 @@ class DirectoryStore:
             return None
 
     def _path(self, key: str) -> Path:
-        if not key or any(part in {"", ".", ".."} for part in key.split("/")):
-            raise StoreError(f"{key!r} is not a key")
+        check_key(key)
         return self.root / key
 
 
@@ -127,12 +116,18 @@ def _cannot(verb: str, error: OSError) -> StoreError:
 
 
 def open_store(where: str) -> PolicyStore:
-    """The store at an address like `dir:.tiergate/kv`. Raises StoreError."""
+    """The store at an address like `dir:.tiergate/kv` or `fastly:tiergate`. Raises StoreError."""
     scheme, colon, rest = where.partition(":")
     if scheme == "dir" and rest:
         return DirectoryStore(Path(rest))
+    if scheme == "fastly" and rest:
+        # An HTTP client, which a folder should not wait for.
+        from gateway.operator.fastly.store import open_fastly  # noqa: PLC0415
+
+        return open_fastly(rest, os.environ)
     hint = f"; for a folder write dir:{where}" if not colon else ""
-    raise StoreError(f"{where!r} is no store this version knows: there is dir:PATH{hint}")
+    known = "there is dir:PATH, and fastly:STORE for a KV Store"
+    raise StoreError(f"{where!r} is no store this version knows: {known}{hint}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,8 +162,17 @@ class HistoryEntry:
 
 
 def publish(store: PolicyStore, data: bytes) -> Published:
-    """Makes a compiled policy the active one. Raises PolicyError if it does not load."""
+    """Makes a compiled policy the active one. Raises PolicyError if it does not load.
+
+    Raises StoreError too where anyone could call: a public store takes no policy without keys.
+    """
     policy = load(data)
+    if store.is_public and policy.client_keys is None:
+        raise StoreError(
+            f"anyone can reach the gateways that read {store}, and the policy {policy.label} lets"
+            ' anyone call. Add to the policy file:\n\n  [client]\n  keys = ["TIERGATE_KEY"]\n\n'
+            "and store the key that clients must send as the secret TIERGATE_KEY"
+        )
     entries = _entries(store)
     before = _before(store)
     if store.read(ACTIVE) == data == store.read(GOOD) and (key := _newest_with(store, data)):

@@ -12,9 +12,11 @@ import httpx
 import pytest
 
 from gateway.operator.mock import create_server
+from gateway.operator.viceroy import find_viceroy
 from tests.component.gateways import Gateway
 from tests.component.hosts import Host, WasmtimeHost
 from tests.component.peers import Peer, Script
+from tests.component.viceroy import FastlyHost
 
 type NewGateway = Callable[[], Gateway]
 type NewPeer = Callable[[Script], Peer]
@@ -52,7 +54,10 @@ class Mock:
         return value
 
 
-@pytest.fixture(scope="session", params=[WasmtimeHost()], ids=lambda host: host.name)
+HOSTS: list[Host] = [WasmtimeHost(), *([FastlyHost()] if find_viceroy() else [])]
+
+
+@pytest.fixture(scope="session", params=HOSTS, ids=lambda host: host.name)
 def host(request: pytest.FixtureRequest) -> Host:
     """The host that this run is about."""
     found: Host = request.param

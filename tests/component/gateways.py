@@ -6,7 +6,7 @@ A policy is a Python value here, rendered to TOML and compiled as an operator's 
 import json
 import socket
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
@@ -89,10 +89,10 @@ def compiled(policy: Json) -> bytes:
     return compile_text(text, "e2e.toml", TODAY).data
 
 
-def naming_all_secrets() -> Policy:
-    """A policy whose only use is to name every secret that a gateway is started with."""
+def naming(secrets: Iterable[str]) -> Policy:
+    """A policy whose only use is to name the secrets that a gateway is started with."""
     policy = make_policy({"ollama": "http://127.0.0.1:9/v1"}, "ollama/none")
-    policy["client"] = {"keys": list(SECRETS)}
+    policy["client"] = {"keys": list(secrets)}
     text = "\n".join(f"{name} = {toml(value)}" for name, value in policy.items())
     return compile_text(text, "e2e.toml", TODAY).policy
 
@@ -101,7 +101,8 @@ class Gateway:
     """A running gateway, with its own store, and clients for it."""
 
     def __init__(self, host: Host, folder: Path) -> None:
-        self.running = host.start(folder, naming_all_secrets(), SECRETS)
+        self.host = host
+        self.running = host.start(folder, naming(SECRETS), SECRETS)
         self.store = self.running.store
         self.url = f"http://{self.running.address[0]}:{self.running.address[1]}"
         self.http = httpx.Client(base_url=self.url, timeout=30, trust_env=False)

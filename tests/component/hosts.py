@@ -8,7 +8,7 @@ complained about.
 import subprocess
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Protocol, cast
 from urllib.parse import urlsplit
@@ -18,6 +18,7 @@ from gateway.operator.serve import find_component, wasmtime_command
 from gateway.operator.stores import DirectoryStore, PolicyStore
 
 START_SECONDS = 60
+BUILD = Path(__file__).parents[2] / "build"
 
 
 class Running(Protocol):
@@ -50,6 +51,8 @@ class Host(Protocol):
     """Something that runs the component."""
 
     name: str
+    max_body: int  # bytes
+    sandboxes: int  # that take turns in serving one client
 
     def artefacts(self) -> list[Path]:
         """The files that are deployed."""
@@ -60,18 +63,54 @@ class Host(Protocol):
         ...
 
 
+class Output:
+    """The lines that a process writes, as they come."""
+
+    def __init__(self, stream: IO[str] | None) -> None:
+        assert stream
+        self._stream = stream
+        self._lines: list[str] = []
+        self._changed = threading.Condition()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def lines(self) -> list[str]:
+        with self._changed:
+            return list(self._lines)
+
+    def wait(self, is_there: Callable[[], bool], seconds: float) -> bool:
+        """Waits until it is there; whether it is."""
+        with self._changed:
+            return self._changed.wait_for(is_there, seconds)
+
+    def close(self) -> None:
+        """After the process has ended."""
+        self._reader.join(10)
+        self._stream.close()
+
+    def _read(self) -> None:
+        for line in self._stream:
+            with self._changed:
+                self._lines.append(line)
+                self._changed.notify_all()
+
+
 class WasmtimeHost:
     """`wasmtime serve`, with the flags that `tiergate serve` gives it."""
 
     name = "wasmtime"
+    max_body = 32 * 1024 * 1024
+    sandboxes = 1
+
+    def __init__(self, component: Path | None = None) -> None:
+        self._component = find_component(component)
 
     def artefacts(self) -> list[Path]:
-        component = find_component(None)
-        return [component, component.with_suffix(".wasm")]
+        return [self._component, self._component.with_suffix(".wasm")]
 
     def start(self, folder: Path, policy: Policy, environment: Mapping[str, str]) -> Running:
         folder.mkdir(parents=True, exist_ok=True)
-        command = wasmtime_command(find_component(None), folder, "127.0.0.1:0", policy, environment)
+        command = wasmtime_command(self._component, folder, "127.0.0.1:0", policy, environment)
         return _Wasmtime(command, environment, DirectoryStore(folder))
 
 
@@ -88,31 +127,19 @@ class _Wasmtime:
             text=True,
             errors="replace",
         )
-        self._out: list[str] = []
-        self._err: list[str] = []
-        self._changed = threading.Condition()
-        assert self._process.stdout
-        assert self._process.stderr
-        self._readers = [
-            threading.Thread(target=self._read, args=pair, daemon=True)
-            for pair in ((self._process.stdout, self._out), (self._process.stderr, self._err))
-        ]
-        for reader in self._readers:
-            reader.start()
+        self._out = Output(self._process.stdout)
+        self._err = Output(self._process.stderr)
         self.address = self._listening()
 
     @property
     def lines(self) -> list[str]:
-        with self._changed:
-            return list(self._out)
+        return self._out.lines()
 
     def wait_line(self, after: int, seconds: float) -> bool:
-        with self._changed:
-            return self._changed.wait_for(lambda: len(self._out) > after, seconds)
+        return self._out.wait(lambda: len(self.lines) > after, seconds)
 
     def complaints(self) -> str:
-        with self._changed:
-            return "".join(self._err[1:])
+        return "".join(self._err.lines()[1:])
 
     def visible(self) -> str:
         return " ".join(map(str, cast(list[str], self._process.args)))
@@ -120,27 +147,17 @@ class _Wasmtime:
     def stop(self) -> None:
         self._process.kill()  # politely it would wait for its idle instances
         self._process.wait(10)
-        for reader in self._readers:
-            reader.join(10)
-        for stream in (self._process.stdout, self._process.stderr):
-            if stream:
-                stream.close()
+        self._out.close()
+        self._err.close()
 
     def _listening(self) -> tuple[str, int]:
         """Where it says that it listens: its first line, since we let it choose the port."""
-        with self._changed:
-            said = self._changed.wait_for(lambda: bool(self._err), START_SECONDS)
-        if not said or "http://" not in self._err[0]:
+        said = self._err.wait(lambda: bool(self._err.lines()), START_SECONDS)
+        if not said or "http://" not in self._err.lines()[0]:
             time.sleep(0.2)  # the rest of its last words
             self.stop()
-            raise AssertionError(f"wasmtime does not start: {''.join(self._err)}")
-        parts = urlsplit(self._err[0].split()[-1])
+            raise AssertionError(f"wasmtime does not start: {self._err.lines()}")
+        parts = urlsplit(self._err.lines()[0].split()[-1])
         assert parts.hostname
         assert parts.port
         return parts.hostname, parts.port
-
-    def _read(self, stream: IO[str], lines: list[str]) -> None:
-        for line in stream:
-            with self._changed:
-                lines.append(line)
-                self._changed.notify_all()

@@ -195,7 +195,7 @@ def test_an_answer_without_length(gateway: Gateway, new_peer: NewPeer, good: Pee
 
 
 def test_an_answer_too_large(gateway: Gateway, new_peer: NewPeer, good: Peer) -> None:
-    """An answer of more than 32 MiB is given up, not kept in memory."""
+    """An answer of more than the host bears is given up, not kept in memory."""
     block = framed(b" " * (1 << 20))
 
     def endless(connection: Connection) -> None:

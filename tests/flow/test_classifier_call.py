@@ -112,7 +112,7 @@ FAILURES: list[tuple[Script, str, str]] = [
     (Stalled(), "stalled", "classifier_stalled"),
     (Cut(), "cut", "classifier_cut"),
     (Canned(200, {}, [b"x" * 300_000]), "cut", "classifier_cut"),
-    (Canned(200, {}, [answer()], Stalled()), "stalled", "classifier_stalled"),
+    (Canned(200, {}, [answer()], Stalled()), "silent", "classifier_silent"),
     (refusal(500), "server_error", "classifier_server_error"),
     (refusal(503), "server_error", "classifier_server_error"),
     (refusal(302), "server_error", "classifier_server_error"),

@@ -7,9 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.exchange import MAX_ANSWER
 from gateway.hosts.memory import Canned, Script, run
-from gateway.ports import AttemptTimeouts, Cut, Silent, Stalled, TransportError, Unreachable
+from gateway.ports import AttemptTimeouts, Cut, Limits, Silent, Stalled, TransportError, Unreachable
 from tests.core.samples import provider
 from tests.flow.world import (
     COUNTS,
@@ -32,7 +31,7 @@ FAILURES: list[tuple[Script, str, int | None]] = [
     (Canned(200, {}, [b"<html>busy</html>"]), "malformed", 200),
     (Canned(200, {}, [b"[" * 100_000]), "malformed", 200),
     (Canned(200, {}, [b'{"error": {"message": "overloaded"}}']), "server_error", 200),
-    (Canned(200, {}, [b" " * (MAX_ANSWER // 2)] * 3), "too_large", 200),
+    (Canned(200, {}, [b" " * (Limits().answer // 2)] * 3), "too_large", 200),
     (refusal(301), "server_error", 301),
     (refusal(408), "server_error", 408),
     (refusal(429), "rate_limited", 429),
