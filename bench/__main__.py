@@ -11,8 +11,9 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from bench import fastly
 from bench.judge import Figures, Limits, Pair, judge
-from bench.load import Load, LoadError, run_wrk
+from bench.load import WARM_SECONDS, Load, LoadError, run_wrk
 from bench.nginx import CHAT
 from bench.payloads import BYPASS, STREAMED
 from bench.report import conditions, print_table, to_json
@@ -23,11 +24,17 @@ from gateway.operator.wasmtime import NoWasmtime
 
 MANY = 16  # connections, and streams at once
 MOST = 64  # streams, for memory only
-_WARM_SECONDS = 2
 
 
-def measure(folder: Path, runs: int, seconds: int, say: Callable[[str], None]) -> Figures:
+def measure(
+    folder: Path,
+    runtime: fastly.Runtime | None,
+    runs: int,
+    seconds: int,
+    say: Callable[[str], None],
+) -> Figures:
     """All figures. Load and streams each have a gateway of their own, and begin with one at a time.
+    What is measured on Fastly's runtime has two: Viceroy takes CPU time even when it is idle.
 
     A rush makes wasmtime start instances that it then uses in turn: what comes after it is slower
     for a while, and takes more memory.
@@ -36,7 +43,10 @@ def measure(folder: Path, runs: int, seconds: int, say: Callable[[str], None]) -
         latency, throughput, classified = _load(rig, runs, seconds, say)
     with running(folder / "streams") as rig:
         chunks, memory = _streams(rig, runs, say)
-    return Figures(throughput, latency, [classified.p50_ms], chunks, memory)
+    on_fastly = None
+    if runtime:
+        on_fastly = fastly.measure(folder / "fastly", runtime, runs, seconds, say)
+    return Figures(throughput, latency, [classified.p50_ms], chunks, memory, on_fastly)
 
 
 def _load(rig: Rig, runs: int, seconds: int, say: Callable[[str], None]) -> tuple[Pair, Pair, Load]:
@@ -46,9 +56,9 @@ def _load(rig: Rig, runs: int, seconds: int, say: Callable[[str], None]) -> tupl
     nginx = partial(run_wrk, rig.nginx_url, rig.body, {})
 
     def compare(connections: int, pair: Pair, read: Callable[[Load], float]) -> None:
-        say(f"wrk, {connections} at a time: {2 * (runs * seconds + _WARM_SECONDS)} s")
+        say(f"wrk, {connections} at a time: {2 * (runs * seconds + WARM_SECONDS)} s")
         for send in (gateway, nginx):
-            send(connections=connections, seconds=_WARM_SECONDS)
+            send(connections=connections, seconds=WARM_SECONDS)
         # A B A B, so that whatever else the machine does hits both.
         for _ in range(runs):
             pair.gateway.append(read(gateway(connections=connections, seconds=seconds)))
@@ -119,15 +129,17 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that nothing is left running
     load_before = os.getloadavg()[0]
     try:
+        runtime = fastly.find_runtime()
         with tempfile.TemporaryDirectory(prefix="tiergate-bench-") as folder:
-            figures = measure(Path(folder), options.runs, options.seconds, _say)
+            figures = measure(Path(folder), runtime, options.runs, options.seconds, _say)
     except (RigError, LoadError, StreamError, Refused, NoWasmtime) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
     lines = judge(figures, Limits())
-    at = conditions(options.runs, options.seconds, load_before)
+    viceroy = runtime.viceroy if runtime else None
+    at = conditions(options.runs, options.seconds, load_before, viceroy)
     if options.json:
         print(json.dumps(to_json(lines, at)))
     else:

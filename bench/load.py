@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+WARM_SECONDS = 2  # of load, before what counts
 _SCRIPT = Path(__file__).with_name("chat.lua")
 
 

@@ -4,6 +4,7 @@ import os
 import platform
 import subprocess
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
@@ -12,12 +13,14 @@ from rich.text import Text
 from bench.judge import Line
 from gateway.operator import wasmtime
 
+_DIGITS = {"ms": 2, "vCPU ms": 1}
 _VERDICTS = {True: ("pass", "green"), False: ("FAIL", "bold red"), None: ("", "")}
 
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """Where and how it was measured. `load`: processes that ran or waited to, before and after."""
+    """Where and how it was measured. `load`: processes that ran or waited to, before and after.
+    `viceroy`: None where there is none, and nothing was measured on it."""
 
     runs: int
     seconds: int
@@ -25,28 +28,33 @@ class Conditions:
     load: tuple[float, float]
     wasmtime: str
     python: str
+    viceroy: str | None
 
     def __str__(self) -> str:
         before, after = self.load
         return (
             f"{self.runs} runs of {self.seconds} s, medians; {self.cores} cores;"
             f" load {before:.1f} before, {after:.1f} after; {self.wasmtime}"
+            f"{f', {self.viceroy}' if self.viceroy else ''}"
         )
 
 
-def conditions(runs: int, seconds: int, load_before: float) -> Conditions:
+def conditions(runs: int, seconds: int, load_before: float, viceroy: Path | None) -> Conditions:
     """What there is to say of this machine, at the end of a run."""
-    said = subprocess.run(
-        [wasmtime.find(), "--version"], capture_output=True, text=True, check=False
-    )
     return Conditions(
         runs=runs,
         seconds=seconds,
         cores=len(os.sched_getaffinity(0)),
         load=(load_before, os.getloadavg()[0]),
-        wasmtime=" ".join(said.stdout.split()[:2]),
+        wasmtime=_version(wasmtime.find()),
         python=platform.python_version(),
+        viceroy=_version(viceroy) if viceroy else None,
     )
+
+
+def _version(program: Path) -> str:
+    said = subprocess.run([program, "--version"], capture_output=True, text=True, check=False)
+    return " ".join(said.stdout.split()[:2])
 
 
 def to_json(lines: list[Line], at: Conditions) -> dict[str, object]:
@@ -75,8 +83,12 @@ def print_table(lines: list[Line], at: Conditions) -> None:
     if not console.is_terminal:
         console = Console(width=500, highlight=False, markup=False)
     console.print(table)
+    if at.viceroy is None:
+        console.print(
+            "Not measured, without Viceroy: the gateway on Fastly. `make viceroy` gets it."
+        )
     console.print(str(at), style="dim")
 
 
 def _figure(value: float, unit: str) -> str:
-    return f"{value:.2f} {unit}" if unit == "ms" else f"{value:,.0f} {unit}"
+    return f"{value:,.{_DIGITS.get(unit, 0)}f} {unit}"

@@ -30,12 +30,14 @@ class RigError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Rig:
-    """What is measured. `body` is the file with the request; `gateway_pid` is wasmtime's."""
+    """What is measured. `body` is the file with the request; `policy` is what the gateway serves,
+    compiled; `gateway_pid` is wasmtime's."""
 
     gateway_port: int
     nginx_port: int
     gateway_pid: int
     body: Path
+    policy: bytes
 
     @property
     def gateway_url(self) -> str:
@@ -105,8 +107,9 @@ def running(folder: Path) -> Iterator[Rig]:
             ("gateway", "127.0.0.1", gateway_port),
         ):
             _wait_ready(processes[name], folder / f"{name}.log", address, port)
-        rig = Rig(gateway_port, nginx_port, processes["gateway"].pid, body)
-        _check(rig)
+        rig = Rig(gateway_port, nginx_port, processes["gateway"].pid, body, compiled.data)
+        check_gateway(rig.gateway_port)
+        _check_nginx(rig.nginx_port)
         yield rig
     finally:
         for process in reversed(processes.values()):
@@ -135,16 +138,19 @@ def _wait_ready(process: "subprocess.Popen[bytes]", log: Path, address: str, por
         time.sleep(0.05)
 
 
-def _check(rig: Rig) -> None:
+def check_gateway(port: int) -> None:
     """One request of each kind: what is measured must be what it is called. Raises RigError."""
     kinds: dict[str, dict[str, str]] = {"model": {}, "bypass": BYPASS, "forced": STREAMED}
     for decision, headers in kinds.items():
-        answer = _post(rig.gateway_port, CHAT, headers, stream=decision == "forced")
+        answer = _post(port, CHAT, headers, stream=decision == "forced")
         decided = answer.getheader("x-tiergate-decision")
         if answer.status != 200 or decided != decision:
             raise RigError(f"the gateway answers {answer.status}, decided by {decided}: {headers}")
+
+
+def _check_nginx(port: int) -> None:
     for path in (CHAT, f"/stream{CHAT}"):
-        answer = _post(rig.nginx_port, path, {}, stream=False)
+        answer = _post(port, path, {}, stream=False)
         if answer.status != 200:
             raise RigError(f"nginx answers {answer.status} for {path}")
 

@@ -2,13 +2,15 @@
 
 import asyncio
 import json
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from bench.judge import Figures, Limits, Pair, judge
+from bench import fastly
+from bench.judge import Figures, Limits, OnFastly, Pair, judge
 from bench.load import LoadError, read_wrk, run_wrk
 from bench.nginx import CHAT
 from bench.payloads import BYPASS, STREAMED, chat_request, completion
@@ -16,6 +18,7 @@ from bench.report import Conditions, print_table, to_json
 from bench.rig import Rig, missing_tools, running
 from bench.streams import EVENTS, StreamError, timed_streams
 from gateway.operator.console import Refused
+from gateway.operator.listening import is_listening
 from gateway.operator.serve import find_component
 
 FIGURES = Figures(
@@ -24,9 +27,21 @@ FIGURES = Figures(
     classified=[3.0],
     chunks={1: Pair([1.0] * 100, [0.4] * 100), 16: Pair([2.0] * 100, [0.5] * 100)},
     memory={1: 60.0, 16: 90.0, 64: 123.0},
+    fastly=OnFastly(
+        viceroy=[4.0, 4.2, 9.0],
+        wasmtime=[1.4, 1.3, 1.5],
+        bypassed=[8, 2, 1, 1],
+        classified=[12, 3, 3, 2],
+        streamed=[46, 48, 44],
+    ),
 )
-CONDITIONS = Conditions(3, 10, 2, (0.1, 2.0), "wasmtime 49", "3.13")
-LIMITED = ["throughput, 16 connections", "p50, one connection", "chunk of 1 stream, median"]
+CONDITIONS = Conditions(3, 10, 2, (0.1, 2.0), "wasmtime 49", "3.13", "viceroy 0.22.0")
+LIMITED = [
+    "throughput, 16 connections",
+    "p50, one connection",
+    "chunk of 1 stream, median",
+    "classified on Viceroy, p50 of all",
+]
 
 
 @pytest.mark.parametrize(
@@ -35,7 +50,8 @@ LIMITED = ["throughput, 16 connections", "p50, one connection", "chunk of 1 stre
         (Limits(), []),
         (Limits(least_share=1 / 19), LIMITED[:1]),
         (Limits(most_added_ms=1.1), LIMITED[1:2]),
-        (Limits(most_added_to_chunk_ms=0.5), LIMITED[2:]),
+        (Limits(most_added_to_chunk_ms=0.5), LIMITED[2:3]),
+        (Limits(most_vcpu_ms=2.9), LIMITED[3:]),
     ],
 )
 def test_each_limit_fails_its_own_line(limits: Limits, broken: list[str]) -> None:
@@ -51,6 +67,47 @@ def test_the_median_run_is_judged_and_memory_is_by_the_stream() -> None:
     assert lines["p50, one connection"].compared == "+1.20 ms"
     assert lines["memory, 16 open streams"].compared == "2.00 MB a stream"
     assert lines["memory, 64 open streams"].compared == "1.00 MB a stream"
+
+
+def test_on_fastly_the_median_is_judged_and_a_stream_is_by_the_chunk() -> None:
+    """What a sandbox's first requests cost is in the mean; both runtimes' p50 are told."""
+    lines = {line.name: line for line in judge(FIGURES, Limits())}
+    classified = lines["classified on Viceroy, p50 of all"]
+    assert classified.gateway == 3
+    assert classified.compared == "mean 5.0, cold ones too"
+    assert lines["stream of 100 events on Viceroy"].compared == "0.46 ms a chunk"
+    viceroy = lines["p50 on Viceroy, one connection"]
+    assert (viceroy.gateway, viceroy.compared) == (4.2, "+2.80 ms, 3.0 x wasmtime")
+    assert lines["p50 on wasmtime, in turn with it"].gateway == 1.4
+
+
+def test_without_viceroy_one_line_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    """The other figures are as they were; the table says what is missing, and how to get it."""
+    lines = judge(replace(FIGURES, fastly=None), Limits())
+    assert lines == judge(FIGURES, Limits())[: len(lines)]
+    assert len(lines) == len(judge(FIGURES, Limits())) - 5
+    print_table(lines, CONDITIONS)
+    assert "make viceroy" not in capsys.readouterr().out
+    print_table(lines, replace(CONDITIONS, viceroy=None))
+    assert capsys.readouterr().out.count("make viceroy") == 1
+
+
+def test_only_whole_answers_of_that_decision_count() -> None:
+    """What was cut, refused or decided otherwise cost something else."""
+
+    def record(decision: str, vcpu_ms: int, *outcomes: str) -> str:
+        attempts = [{"outcome": outcome} for outcome in outcomes]
+        return json.dumps({"decision": decision, "vcpu_ms": vcpu_ms, "attempts": attempts})
+
+    lines = [
+        record("bypass", 1, "answered"),
+        record("model", 2, "answered"),
+        record("bypass", 4, "rate_limited", "answered"),
+        record("bypass", 8, "client_gone"),
+        record("bypass", 16),
+        json.dumps({"event": "policy_loaded"}),
+    ]
+    assert fastly.read_spent(lines, "bypass") == [1, 4]
 
 
 def test_the_table_has_a_line_for_each_figure(capsys: pytest.CaptureFixture[str]) -> None:
@@ -125,3 +182,24 @@ def test_nothing_is_left_running(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt), running(tmp_path) as found:
         raise KeyboardInterrupt
     assert not Path(f"/proc/{found.gateway_pid}").exists()
+
+
+def test_viceroy_is_measured_and_ended(rig: Rig, tmp_path: Path) -> None:
+    """The shipped component runs there with the bench's policy, and says what a request costs."""
+    try:
+        runtime = fastly.find_runtime()
+    except Refused as error:
+        pytest.skip(str(error))
+    if runtime is None:
+        pytest.skip("there is no Viceroy")
+    with fastly.serving(tmp_path, runtime, rig.policy) as gateway:
+        run_wrk(f"{gateway.url}{CHAT}", rig.body, BYPASS, connections=1, seconds=1)
+        asyncio.run(timed_streams(gateway.port, CHAT, STREAMED, 1))
+        assert len(gateway.spent("bypass", 2)) > 10
+        assert len(gateway.spent("forced")) == 1
+        assert gateway.spent("model")
+        status = Path(f"/proc/{gateway._process.pid}/status")
+        with gateway.paused():
+            time.sleep(0.1)
+            assert "\nState:\tT" in status.read_text()
+    assert not is_listening(fastly.ADDRESS, gateway.port)
