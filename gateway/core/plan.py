@@ -84,13 +84,14 @@ def _why_not(
 def _weighted(targets: list[Target], most: int, draw: Callable[[], float]) -> list[Target]:
     """At most `most`, drawn one after the other by weight; those of weight 0 follow as given."""
     rest = [target for target in targets if target.weight]
+    total = sum([target.weight for target in rest])
     ordered: list[Target] = []
     while len(rest) > 1 and len(ordered) < most:
-        point = draw() * sum([target.weight for target in rest])
-        for target in rest:
-            point -= target.weight
-            if point < 0:
-                break
-        ordered.append(target)
-        rest.remove(target)
+        point = draw() * total
+        index = 0
+        while (point := point - rest[index].weight) >= 0 and index < len(rest) - 1:
+            index += 1
+        drawn = rest.pop(index)
+        total -= drawn.weight
+        ordered.append(drawn)
     return [*ordered, *rest, *(target for target in targets if not target.weight)][:most]
