@@ -171,7 +171,7 @@ viceroy: ## Install Viceroy, Fastly's local runtime, once a machine (10-20 minut
 	@path=$$(sh scripts/viceroy.sh --install) && echo "viceroy: $$path"
 
 .PHONY: test
-test: setup component fastly $(DOORS) ## Run the tests (ARGS='-k name' goes to pytest)
+test: setup component fastly $(DOORS) build/bindings-fastly/.done ## Run the tests (ARGS='-k name' goes to pytest)
 	@$(PY) -m pytest -n 2 --dist loadgroup $(ARGS)
 
 .PHONY: check

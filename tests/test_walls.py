@@ -12,8 +12,8 @@ GATEWAY = ROOT / "gateway"
 
 # What the core may import of the standard library: values in, values out.
 CORE_MAY_IMPORT = {
-    "collections", "dataclasses", "datetime", "enum", "functools", "hashlib", "hmac", "itertools",
-    "json", "math", "re", "string", "typing",
+    "base64", "collections", "dataclasses", "datetime", "enum", "functools", "hashlib", "hmac",
+    "itertools", "json", "math", "re", "string", "typing",
 }  # fmt: skip
 # Ways out of the core that need no import, and chance or time behind an allowed one.
 CORE_MAY_NOT_CALL = {
@@ -21,7 +21,9 @@ CORE_MAY_NOT_CALL = {
     "now", "today", "utcnow",
 }  # fmt: skip
 # The guest is pure Python, and small: standard library modules its flow and ports need.
-FLOW_MAY_IMPORT = {"collections", "dataclasses", "functools", "hmac", "json", "re", "typing"}
+FLOW_MAY_IMPORT = {
+    "collections", "dataclasses", "functools", "hmac", "json", "re", "typing", "urllib",
+}  # fmt: skip
 PLATFORM = ("wit_world", "componentize_py_async_support", "componentize_py_types", "poll_loop")
 # The modules that know the platform's bindings.
 PLATFORM_HOSTS = ("gateway.hosts.wasi", "gateway.hosts.fastly")

@@ -42,13 +42,15 @@ class ChatRequest:
 class Usage:
     """Tokens as the provider counted them. What it did not say is None, never zero.
 
-    `input` includes `cached_input`; `output` includes `reasoning`.
+    `input` includes `cached_input`, read from the provider's cache, and `cache_written`, put into
+    it; `output` includes `reasoning`.
     """
 
     input: int
     output: int
     cached_input: int | None = None
     reasoning: int | None = None
+    cache_written: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,39 @@
+"""OpenAI Responses: `POST /v1/responses`.
+
+Facts: https://platform.openai.com/docs/api-reference/responses and .../responses-streaming; the
+types of the official Python SDK (https://github.com/openai/openai-python, `types/responses`) for
+what a member must be.
+"""
+
+from gateway.core.dialect import Dialect
+from gateway.core.dialects.openai_responses.answers import read_answer, write_answer
+from gateway.core.dialects.openai_responses.errors import error_body, error_event, read_error
+from gateway.core.dialects.openai_responses.marks import NAME
+from gateway.core.dialects.openai_responses.parse import parse_request
+from gateway.core.dialects.openai_responses.passing import (
+    ResponsesWatcher,
+    pass_request,
+    peek_answer,
+)
+from gateway.core.dialects.openai_responses.requests_in import read_conversation
+from gateway.core.dialects.openai_responses.requests_out import CARRIES, write_request
+from gateway.core.dialects.openai_responses.stream_in import ResponsesReader
+from gateway.core.dialects.openai_responses.stream_out import ResponsesWriter
+
+DIALECT = Dialect(
+    name=NAME,
+    carries=CARRIES,
+    parse_request=parse_request,
+    read_conversation=read_conversation,
+    write_answer=write_answer,
+    writer=ResponsesWriter,
+    error_body=error_body,
+    error_event=error_event,
+    write_request=write_request,
+    read_answer=read_answer,
+    reader=ResponsesReader,
+    read_error=read_error,
+    pass_request=pass_request,
+    peek_answer=peek_answer,
+    watcher=ResponsesWatcher,
+)
