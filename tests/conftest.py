@@ -1,8 +1,20 @@
-"""Where there is no Viceroy, the tests that need it are not run: the summary says so."""
+"""What holds for all tests. Where there is no Viceroy, those that need it are not run: the summary
+says so."""
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from gateway.operator.viceroy import find_viceroy
+
+# Property tests: no deadline (two cores, other work beside), nothing stored.
+settings.register_profile(
+    "tiergate",
+    deadline=None,
+    database=None,
+    max_examples=60,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("tiergate")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
