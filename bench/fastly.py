@@ -21,12 +21,12 @@ from bench.nginx import CHAT
 from bench.payloads import BYPASS, STREAMED
 from bench.rig import RigError, check_gateway, running
 from bench.streams import SECONDS, timed_streams
+from gateway.operator.fastly import LOG_ENDPOINT
 from gateway.operator.listening import check_free, is_listening, socket_address
 from gateway.operator.processes import READY_SECONDS
 from gateway.operator.serve import find_component
 from gateway.operator.stores import publish
 from gateway.operator.viceroy import (
-    LOG_ENDPOINT,
     SeedStore,
     Viceroy,
     find_viceroy,

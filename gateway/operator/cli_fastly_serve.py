@@ -9,12 +9,12 @@ import typer
 
 from gateway.operator.compile import compile_file
 from gateway.operator.console import as_called, missing_secrets, reported
+from gateway.operator.fastly import KV_LINK
 from gateway.operator.listening import check_free, socket_address
 from gateway.operator.serve import find_component
 from gateway.operator.serving import guarded_address, serve_until_stopped
 from gateway.operator.stores import publish
 from gateway.operator.viceroy import (
-    KV_STORE,
     SeedStore,
     Viceroy,
     manifest,
@@ -70,7 +70,7 @@ def serve(
                 change=(
                     "Viceroy's store is filled once: for another policy start again.",
                     "The real service takes one while it runs:",
-                    as_called(f"  tiergate policy publish FILE --to fastly:{KV_STORE}"),
+                    as_called(f"  tiergate policy publish FILE --to fastly:{KV_LINK}"),
                 ),
                 as_json=as_json,
             )

@@ -13,13 +13,9 @@ from datetime import datetime
 from pathlib import Path
 
 from gateway.operator.console import Refused
+from gateway.operator.fastly import KV_LINK, LOG_ENDPOINT, SECRETS_LINK
 from gateway.operator.policystore import StoreError, check_key
 from gateway.operator.processes import HostProcess
-
-# The names by which the component asks for what a service has.
-KV_STORE = "tiergate"
-SECRET_STORE = "tiergate-secrets"  # noqa: S105 - its name
-LOG_ENDPOINT = "tiergate"
 
 # The one list of places where it is looked for.
 _SCRIPT = Path(__file__).parents[2] / "scripts" / "viceroy.sh"
@@ -52,7 +48,7 @@ class SeedStore:
         self.file = file
 
     def __str__(self) -> str:
-        return f"Viceroy's KV Store {KV_STORE}"
+        return f"Viceroy's KV Store {KV_LINK}"
 
     def read(self, key: str) -> bytes | None:
         text = self._texts().get(key)
@@ -95,10 +91,10 @@ def manifest(seed: Path, secrets: Iterable[str]) -> str:
     items = [f"{{ key = {json.dumps(name)}, env = {json.dumps(name)} }}" for name in secrets]
     return (
         "manifest_version = 3\n"
-        f"\n[local_server.kv_stores.{KV_STORE}]\n"
+        f"\n[local_server.kv_stores.{KV_LINK}]\n"
         f"file = {json.dumps(str(seed), ensure_ascii=False)}\n"
         'format = "json"\n'
-        f"\n[local_server.secret_stores]\n{SECRET_STORE} = [{', '.join(items)}]\n"
+        f"\n[local_server.secret_stores]\n{SECRETS_LINK} = [{', '.join(items)}]\n"
     )
 
 

@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from gateway.operator import viceroy
-from gateway.operator.fastly.account import KV_LINK, LOG_ENDPOINT, SECRETS_LINK
+from gateway.operator.fastly import KV_LINK, LOG_ENDPOINT, SECRETS_LINK
 from tests.cannot import LACKS
 
 ROOT = Path(__file__).parents[2]
@@ -68,5 +67,5 @@ def test_the_bodies_of_hosts() -> None:
 def test_one_name_for_all() -> None:
     """The component opens what the command line and the manifest link."""
     name = SHIPPED["NAME"]
-    assert {KV_LINK, LOG_ENDPOINT, viceroy.KV_STORE, viceroy.LOG_ENDPOINT} == {name}
-    assert {SECRETS_LINK, viceroy.SECRET_STORE} == {f"{name}-secrets"}
+    assert {KV_LINK, LOG_ENDPOINT} == {name}
+    assert f"{name}-secrets" == SECRETS_LINK

@@ -15,7 +15,8 @@ from typer.testing import CliRunner, Result
 
 from gateway.operator.cli import app
 from gateway.operator.compile import compile_file, compile_text
-from gateway.operator.fastly.account import KV_LINK, LOG_ENDPOINT, LOG_KINDS, SECRETS_LINK
+from gateway.operator.fastly import KV_LINK, LOG_ENDPOINT, SECRETS_LINK
+from gateway.operator.fastly.account import LOG_KINDS
 from gateway.operator.fastly.backends import wanted
 from gateway.policies import ACTIVE
 from tests.operator.fastly_api import (

@@ -23,10 +23,9 @@ from typer.testing import CliRunner, Result
 
 from gateway.operator.cli import app
 from gateway.operator.compile import compile_text
+from gateway.operator.fastly import KV_LINK, SECRETS_LINK
 from gateway.operator.stores import DirectoryStore, publish, rollback
 from gateway.operator.viceroy import (
-    KV_STORE,
-    SECRET_STORE,
     SeedStore,
     find_viceroy,
     manifest,
@@ -201,16 +200,16 @@ def test_the_manifest_names_secrets_and_no_value() -> None:
     """Viceroy reads each secret from the variable of its name; without any the store is there."""
     local = tomllib.loads(manifest(Path("/tmp/gräße 🦀/kv.json"), ["A_KEY", "B_KEY"]))  # noqa: S108
     assert local["local_server"] == {
-        "kv_stores": {KV_STORE: {"file": "/tmp/gräße 🦀/kv.json", "format": "json"}},  # noqa: S108
+        "kv_stores": {KV_LINK: {"file": "/tmp/gräße 🦀/kv.json", "format": "json"}},  # noqa: S108
         "secret_stores": {
-            SECRET_STORE: [
+            SECRETS_LINK: [
                 {"key": "A_KEY", "env": "A_KEY"},
                 {"key": "B_KEY", "env": "B_KEY"},
             ]
         },
     }
     without = tomllib.loads(manifest(Path("kv.json"), []))
-    assert without["local_server"]["secret_stores"] == {SECRET_STORE: []}
+    assert without["local_server"]["secret_stores"] == {SECRETS_LINK: []}
 
 
 def test_no_value_of_a_secret_is_written_anywhere(
@@ -227,7 +226,7 @@ def test_no_value_of_a_secret_is_written_anywhere(
     assert sorted(ready["missing_secrets"]) == ["GROQ_API_KEY", "OP_TEST_HOUSE_KEY"]
     assert "the-value" not in (stand_in / "called.json").read_text()
     local = tomllib.loads(called(stand_in)["files"]["fastly.toml"])["local_server"]
-    named = [item["env"] for item in local["secret_stores"][SECRET_STORE]]
+    named = [item["env"] for item in local["secret_stores"][SECRETS_LINK]]
     assert sorted(named) == sorted(set_)
 
 

@@ -3,10 +3,15 @@
 `None` stands for absent and for null alike: clients send either.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
+from gateway.core import jsontext
 from gateway.core.conversation import Json
 from gateway.core.errors import BadRequest
+from gateway.core.jsontext import JsonError, JsonObject
+
+# By member: the types that it may have, and what to call them.
+type Types = Mapping[str, tuple[tuple[type, ...], str]]
 
 
 def missing(path: str) -> BadRequest:
@@ -19,6 +24,32 @@ def wrong_type(path: str, expected: str) -> BadRequest:
 
 def wrong_value(path: str, expected: str) -> BadRequest:
     return BadRequest(f"'{path}' {expected}.", code="invalid_value", param=path)
+
+
+def body_object(body: bytes, types: Types) -> JsonObject:
+    """The object in a request's body, its members of these types where they are there."""
+    try:
+        source = jsontext.parse_object(body)
+    except JsonError as error:
+        raise BadRequest(
+            f"The request body is not valid JSON: {error}.", code="invalid_json"
+        ) from None
+    for name, value in source.values.items():
+        if value is not None and (expected := types.get(name)):
+            kinds, words = expected
+            if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+                raise wrong_type(name, words)
+    return source
+
+
+def filled(values: Mapping[str, object], name: str) -> list[object]:
+    """An array of messages, with at least one."""
+    found = required(items(values.get(name), name), name)
+    if not found:
+        raise BadRequest(
+            f"'{name}' is empty: send at least one message.", code="empty_array", param=name
+        )
+    return found
 
 
 def string(value: object, path: str) -> str | None:

@@ -8,10 +8,6 @@ from pydantic import BaseModel, TypeAdapter
 
 from gateway.operator.fastly.api import FastlyApi, Page, path_of
 
-KV_LINK = "tiergate"
-SECRETS_LINK = "tiergate-secrets"
-LOG_ENDPOINT = "tiergate"
-
 # https://www.fastly.com/documentation/reference/api/logging/ : one list a kind, the usual ones
 # first, as the search ends at the first that has it.
 LOG_KINDS = (

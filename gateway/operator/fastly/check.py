@@ -14,8 +14,8 @@ from typing import Literal
 from gateway.core.compiled import load
 from gateway.core.errors import PolicyError
 from gateway.core.policy import Policy
-from gateway.operator.fastly import account
-from gateway.operator.fastly.account import KV_LINK, LOG_ENDPOINT, SECRETS_LINK, Store
+from gateway.operator.fastly import KV_LINK, LOG_ENDPOINT, SECRETS_LINK, account
+from gateway.operator.fastly.account import Store
 from gateway.operator.fastly.api import FastlyApi
 from gateway.operator.fastly.backends import Wanted, wanted
 from gateway.operator.fastly.store import FastlyStore

@@ -10,7 +10,8 @@ import json
 from gateway.core.answers import Answer, Choice
 from gateway.core.conversation import Json, Part, Reasoning, Refusal, Text, ToolCall
 from gateway.core.dialect import Malformed
-from gateway.core.dialects.anthropic_messages import arguments, proofs, shapes
+from gateway.core.dialects import shapes
+from gateway.core.dialects.anthropic_messages import arguments, proofs
 from gateway.core.dialects.anthropic_messages.citations import read_citation, write_citation
 from gateway.core.dialects.anthropic_messages.usage import read_usage, write_usage
 from gateway.core.dialects.anthropic_messages.words import NAME, read_finish, write_finish

@@ -8,7 +8,7 @@ client did not send.
 """
 
 from gateway.core.conversation import Citation, Json
-from gateway.core.dialects.anthropic_messages import shapes
+from gateway.core.dialects import shapes
 
 _OF_DOCUMENTS = ("char_location", "page_location", "content_block_location")
 

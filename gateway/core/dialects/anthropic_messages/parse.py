@@ -5,11 +5,9 @@ What a wrong type means here is the same for every provider; the rest is theirs 
 the same but for its limit of them.
 """
 
-from gateway.core import jsontext
 from gateway.core.chat import ChatRequest, Message
+from gateway.core.dialects import fields
 from gateway.core.dialects.fields import missing, wrong_type, wrong_value
-from gateway.core.errors import BadRequest
-from gateway.core.jsontext import JsonError
 
 # `system` in its place among the messages:
 # https://platform.claude.com/docs/en/build-with-claude/mid-conversation-system-messages
@@ -43,29 +41,9 @@ def parse_request(
     `model` and `is_stream` are None: this dialect's path says neither. Its streams always say the
     usage.
     """
-    try:
-        source = jsontext.parse_object(body)
-    except JsonError as error:
-        raise BadRequest(
-            f"The request body is not valid JSON: {error}.", code="invalid_json"
-        ) from None
+    source = fields.body_object(body, _TYPES)
     values = source.values
-    for name, value in values.items():
-        if value is not None and (expected := _TYPES.get(name)):
-            kinds, words = expected
-            if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
-                raise wrong_type(name, words)
-    items = values.get("messages")
-    if items is None:
-        raise missing("messages")
-    if not isinstance(items, list):
-        raise wrong_type("messages", "an array")
-    if not items:
-        raise BadRequest(
-            "'messages' is empty: send at least one message.",
-            code="empty_array",
-            param="messages",
-        )
+    items = fields.filled(values, "messages")
     messages: list[Message] = []
     if (system := values.get("system")) is not None:
         messages += _said("system", system, "system")

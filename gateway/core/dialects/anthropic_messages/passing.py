@@ -8,7 +8,8 @@ from gateway.core import jsontext
 from gateway.core.chat import ChatRequest, StreamEvent, Usage
 from gateway.core.conversation import Json
 from gateway.core.dialect import Malformed, ProviderRequest
-from gateway.core.dialects.anthropic_messages import proofs, shapes
+from gateway.core.dialects import shapes
+from gateway.core.dialects.anthropic_messages import proofs
 from gateway.core.dialects.anthropic_messages.errors import failure
 from gateway.core.dialects.anthropic_messages.usage import Counts, read_usage
 from gateway.core.dialects.anthropic_messages.words import COUNT_PATH, PATH

@@ -24,7 +24,8 @@ from gateway.core.answers import (
 )
 from gateway.core.conversation import Json, Reasoning, Refusal, Text, ToolCall
 from gateway.core.dialect import Malformed
-from gateway.core.dialects.anthropic_messages import arguments, shapes
+from gateway.core.dialects import shapes
+from gateway.core.dialects.anthropic_messages import arguments
 from gateway.core.dialects.anthropic_messages.answers import read_block, read_refusal
 from gateway.core.dialects.anthropic_messages.citations import read_citation
 from gateway.core.dialects.anthropic_messages.errors import failure

@@ -9,11 +9,11 @@ this dialect send zeros first and all of it last (https://github.com/zai-org/GLM
 
 from gateway.core.chat import Usage
 from gateway.core.conversation import Json
+from gateway.core.dialects import shapes
 
 _INPUT, _OUTPUT = "input_tokens", "output_tokens"
 _WRITTEN, _CACHED = "cache_creation_input_tokens", "cache_read_input_tokens"
 _DETAILS, _THINKING = "output_tokens_details", "thinking_tokens"
-_MAX_COUNT = 2**53  # tokens; the largest whole number that every JSON reader holds exactly
 
 NONE_YET: Json = {_INPUT: 0, _OUTPUT: 0}
 
@@ -41,8 +41,8 @@ class Counts:
         return Usage(total, received, cached, self._counts.get(_THINKING), written)
 
     def _keep(self, name: str, value: object) -> None:
-        if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MAX_COUNT:
-            self._counts[name] = value
+        if (count := shapes.count(value)) is not None:
+            self._counts[name] = count
 
 
 def read_usage(value: object) -> Usage | None:

@@ -3,7 +3,6 @@
 Facts: https://ai.google.dev/api/generate-content. Model and streaming are said by the path.
 """
 
-from gateway.core import jsontext
 from gateway.core.chat import ChatRequest, Message
 from gateway.core.conversation import Json
 from gateway.core.dialects import fields
@@ -12,7 +11,6 @@ from gateway.core.dialects.gemini.media import is_image
 from gateway.core.dialects.gemini.results import read_response
 from gateway.core.dialects.gemini.wire import Members, get, listed
 from gateway.core.errors import BadRequest
-from gateway.core.jsontext import JsonError
 
 _OBJECTS = ("systemInstruction", "toolConfig", "generationConfig")
 _INTEGERS = ("candidateCount", "maxOutputTokens", "seed", "logprobs", "topK")
@@ -25,12 +23,7 @@ def parse_request(
     is_stream: bool | None,  # noqa: FBT001 - the dialects' common form
 ) -> ChatRequest:
     """The request in a client's body. Raises BadRequest naming the member at fault."""
-    try:
-        source = jsontext.parse_object(body)
-    except JsonError as error:
-        raise BadRequest(
-            f"The request body is not valid JSON: {error}.", code="invalid_json"
-        ) from None
+    source = fields.body_object(body, {})
     root = Members(source.values)
     for name in _OBJECTS:
         root.json(name)

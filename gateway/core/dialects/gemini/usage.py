@@ -8,28 +8,27 @@ candidates all the same: their total tells.
 
 from gateway.core.chat import Usage
 from gateway.core.conversation import Json
-
-_MAX_COUNT = 2**53  # tokens; the largest whole number that every JSON reader holds exactly
+from gateway.core.dialects import shapes
 
 
 def read_usage(value: object) -> Usage | None:
     """None where the prompt is not counted."""
     if not isinstance(value, dict):
         return None
-    prompt = _count(value.get("promptTokenCount"))
-    answer = _count(value.get("candidatesTokenCount"))
-    thoughts = _count(value.get("thoughtsTokenCount"))
-    total = _count(value.get("totalTokenCount"))
+    prompt = shapes.count(value.get("promptTokenCount"))
+    answer = shapes.count(value.get("candidatesTokenCount"))
+    thoughts = shapes.count(value.get("thoughtsTokenCount"))
+    total = shapes.count(value.get("totalTokenCount"))
     if prompt is None:
         return None
-    sent = prompt + (_count(value.get("toolUsePromptTokenCount")) or 0)
+    sent = prompt + (shapes.count(value.get("toolUsePromptTokenCount")) or 0)
     if answer is None:
         received = thoughts or 0 if total is None else max(total - sent, thoughts or 0)
     elif thoughts and total == sent + answer:
         received = answer
     else:
         received = answer + (thoughts or 0)
-    return Usage(sent, received, _count(value.get("cachedContentTokenCount")), thoughts)
+    return Usage(sent, received, shapes.count(value.get("cachedContentTokenCount")), thoughts)
 
 
 def write_usage(usage: Usage) -> Json:
@@ -44,9 +43,3 @@ def write_usage(usage: Usage) -> Json:
     if usage.reasoning is not None:
         counts["thoughtsTokenCount"] = usage.reasoning
     return counts
-
-
-def _count(value: object) -> int | None:
-    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MAX_COUNT:
-        return value
-    return None

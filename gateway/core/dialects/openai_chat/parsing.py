@@ -4,11 +4,9 @@ What a wrong type means here is the same for every provider; the rest is theirs 
 `requests_in.py` where the request is translated.
 """
 
-from gateway.core import jsontext
 from gateway.core.chat import ChatRequest, Message
+from gateway.core.dialects import fields
 from gateway.core.dialects.fields import missing, wrong_type, wrong_value
-from gateway.core.errors import BadRequest
-from gateway.core.jsontext import JsonError
 
 ROLES = ("system", "developer", "user", "assistant", "tool", "function")
 
@@ -44,29 +42,9 @@ def parse_request(
 
     `model` and `is_stream` are None: this dialect's path says neither.
     """
-    try:
-        source = jsontext.parse_object(body)
-    except JsonError as error:
-        raise BadRequest(
-            f"The request body is not valid JSON: {error}.", code="invalid_json"
-        ) from None
+    source = fields.body_object(body, _TYPES)
     values = source.values
-    for name, value in values.items():
-        if value is not None and (expected := _TYPES.get(name)):
-            kinds, words = expected
-            if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
-                raise wrong_type(name, words)
-    messages = values.get("messages")
-    if messages is None:
-        raise missing("messages")
-    if not isinstance(messages, list):
-        raise wrong_type("messages", "an array")
-    if not messages:
-        raise BadRequest(
-            "'messages' is empty: send at least one message.",
-            code="empty_array",
-            param="messages",
-        )
+    messages = fields.filled(values, "messages")
     options = values.get("stream_options")
     wants_usage = options.get("include_usage") if isinstance(options, dict) else None
     if wants_usage is not None and not isinstance(wants_usage, bool):

@@ -9,29 +9,31 @@ https://github.com/vercel/ai/pull/12425). Cached tokens are `prompt_cache_hit_to
 
 from gateway.core.chat import Usage
 from gateway.core.conversation import Json
-
-_MAX_COUNT = 2**53  # tokens; the largest whole number that every JSON reader holds exactly
+from gateway.core.dialects import shapes
 
 
 def read_usage(value: object) -> Usage | None:
     """Usage from any of the shapes seen in the wild; None unless both counts are there."""
     if not isinstance(value, dict):
         return None
-    sent, received = _count(value.get("prompt_tokens")), _count(value.get("completion_tokens"))
+    sent, received = (
+        shapes.count(value.get("prompt_tokens")),
+        shapes.count(value.get("completion_tokens")),
+    )
     if sent is None or received is None:
         return None
     details = value.get("prompt_tokens_details")
     inputs = details if isinstance(details, dict) else {}
-    cached = _count(inputs.get("cached_tokens"))
+    cached = shapes.count(inputs.get("cached_tokens"))
     if cached is None:
-        cached = _count(value.get("prompt_cache_hit_tokens"))
+        cached = shapes.count(value.get("prompt_cache_hit_tokens"))
     if cached is None:
-        cached = _count(value.get("cached_tokens"))
+        cached = shapes.count(value.get("cached_tokens"))
     details = value.get("completion_tokens_details")
-    reasoning = _count(details.get("reasoning_tokens")) if isinstance(details, dict) else None
-    if reasoning and _count(value.get("total_tokens")) == sent + received + reasoning:
+    reasoning = shapes.count(details.get("reasoning_tokens")) if isinstance(details, dict) else None
+    if reasoning and shapes.count(value.get("total_tokens")) == sent + received + reasoning:
         received += reasoning
-    return Usage(sent, received, cached, reasoning, _count(inputs.get("cache_write_tokens")))
+    return Usage(sent, received, cached, reasoning, shapes.count(inputs.get("cache_write_tokens")))
 
 
 def write_usage(usage: Usage) -> Json:
@@ -46,9 +48,3 @@ def write_usage(usage: Usage) -> Json:
     if usage.reasoning is not None:
         written["completion_tokens_details"] = {"reasoning_tokens": usage.reasoning}
     return written
-
-
-def _count(value: object) -> int | None:
-    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MAX_COUNT:
-        return value
-    return None

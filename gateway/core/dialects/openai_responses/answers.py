@@ -6,8 +6,9 @@ from gateway.core.answers import Answer, Choice
 from gateway.core.chat import ChatRequest
 from gateway.core.conversation import Json, Part, Reasoning, Refusal, Text, ToolCall
 from gateway.core.dialect import Malformed
+from gateway.core.dialects import shapes
 from gateway.core.dialects.openai_responses import output_items as items
-from gateway.core.dialects.openai_responses import proofs, shapes
+from gateway.core.dialects.openai_responses import proofs
 from gateway.core.dialects.openai_responses.marks import made_id
 from gateway.core.dialects.openai_responses.response import Frame, incomplete, read_finish
 from gateway.core.dialects.openai_responses.usage import read_usage

@@ -7,7 +7,8 @@ for, and are left out. A reasoning item has a summary or, from open models, its 
 
 from gateway.core.conversation import Citation, Json, Part, Reasoning, Refusal, Text, ToolCall
 from gateway.core.dialect import Malformed
-from gateway.core.dialects.openai_responses import proofs, shapes
+from gateway.core.dialects import shapes
+from gateway.core.dialects.openai_responses import proofs
 from gateway.core.dialects.openai_responses.marks import NAME
 
 BREAK = "\n\n"  # between the parts of a summary
@@ -129,8 +130,8 @@ def read_annotation(found: Json) -> Citation | None:
     return Citation(
         url=shapes.string(found, "url"),
         title=shapes.string(found, "title") or None,
-        start=None if start is None else shapes.index(found, "start_index"),
-        end=None if end is None else shapes.index(found, "end_index"),
+        start=None if start is None else shapes.index(found, "start_index", absent=0),
+        end=None if end is None else shapes.index(found, "end_index", absent=0),
     )
 
 

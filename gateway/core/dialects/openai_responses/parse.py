@@ -5,12 +5,11 @@ items; an item without `type` is a message if it has a role and a reference if i
 may be left out where the rest is kept at the provider (`_KEPT_THERE`).
 """
 
-from gateway.core import jsontext
 from gateway.core.chat import ChatRequest, Message
 from gateway.core.conversation import Json
+from gateway.core.dialects import fields
 from gateway.core.dialects.fields import missing, wrong_type, wrong_value
 from gateway.core.errors import BadRequest
-from gateway.core.jsontext import JsonError
 
 ROLES = ("system", "developer", "user", "assistant")
 TEXTS = frozenset({"input_text", "output_text"})
@@ -52,18 +51,8 @@ def parse_request(
     is_stream: bool | None = None,  # noqa: FBT001 - every dialect is called alike
 ) -> ChatRequest:
     """The request in a client's body. Raises BadRequest naming the member at fault."""
-    try:
-        source = jsontext.parse_object(body)
-    except JsonError as error:
-        raise BadRequest(
-            f"The request body is not valid JSON: {error}.", code="invalid_json"
-        ) from None
+    source = fields.body_object(body, _TYPES)
     values = source.values
-    for name, value in values.items():
-        if value is not None and (expected := _TYPES.get(name)):
-            kinds, words = expected
-            if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
-                raise wrong_type(name, words)
     named = values.get("model")
     return ChatRequest(
         source=source,

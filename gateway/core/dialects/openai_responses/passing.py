@@ -8,7 +8,8 @@ out and their ids are taken off, since this provider has never seen them.
 from gateway.core.chat import ChatRequest, StreamEvent, Usage
 from gateway.core.conversation import Json
 from gateway.core.dialect import Malformed, ProviderRequest
-from gateway.core.dialects.openai_responses import errors, shapes
+from gateway.core.dialects import shapes
+from gateway.core.dialects.openai_responses import errors
 from gateway.core.dialects.openai_responses.marks import MADE, PATH, is_foreign, is_made
 from gateway.core.dialects.openai_responses.usage import read_usage
 from gateway.core.outcomes import Outcome

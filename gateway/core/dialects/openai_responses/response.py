@@ -9,7 +9,7 @@ from gateway.core.answers import Finish
 from gateway.core.chat import ChatRequest, Usage
 from gateway.core.conversation import Json
 from gateway.core.dialect import Malformed
-from gateway.core.dialects.openai_responses import shapes
+from gateway.core.dialects import shapes
 from gateway.core.dialects.openai_responses.marks import response_id
 from gateway.core.dialects.openai_responses.usage import write_usage
 

@@ -13,7 +13,8 @@ what a `done` event holds is only used where nothing came before it. The stream 
 from gateway.core.answers import ChatEvent, Done, Failed, Finished, Started, Used
 from gateway.core.conversation import Json, Reasoning, Refusal, Text, ToolCall
 from gateway.core.dialect import Malformed
-from gateway.core.dialects.openai_responses import errors, shapes
+from gateway.core.dialects import shapes
+from gateway.core.dialects.openai_responses import errors
 from gateway.core.dialects.openai_responses import output_items as items
 from gateway.core.dialects.openai_responses.marks import NAME
 from gateway.core.dialects.openai_responses.parts_in import Parts, Place
@@ -193,7 +194,7 @@ class ResponsesReader:
     def _thought(self, event: Json, member: str) -> list[ChatEvent]:
         kind = Reasoning(id=shapes.string(event, "item_id"), origin=NAME)
         part, events = self._parts.begin((_index(event), 0), kind)
-        section = (member, shapes.index(event, member))
+        section = (member, shapes.index(event, member, absent=0))
         return events + part.thought(shapes.text(event, "delta"), section)
 
     def _argued(self, event: Json) -> list[ChatEvent]:
@@ -208,11 +209,11 @@ def _empty(content: Text | Refusal) -> Text | Refusal:
 
 
 def _index(event: Json) -> int:
-    return shapes.index(event, "output_index")
+    return shapes.index(event, "output_index", absent=0)
 
 
 def _place(event: Json) -> Place:
-    return _index(event), shapes.index(event, "content_index")
+    return _index(event), shapes.index(event, "content_index", absent=0)
 
 
 def _response(event: Json) -> Json:

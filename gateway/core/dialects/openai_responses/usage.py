@@ -4,15 +4,14 @@
 
 from gateway.core.chat import Usage
 from gateway.core.conversation import Json
-
-_MAX_COUNT = 2**53  # tokens; the largest whole number that every JSON reader holds exactly
+from gateway.core.dialects import shapes
 
 
 def read_usage(value: object) -> Usage | None:
     """None unless both counts are there; a detail that is no count is one that was not said."""
     match value:
         case {"input_tokens": sent, "output_tokens": received, **rest}:
-            counts = _count(sent), _count(received)
+            counts = shapes.count(sent), shapes.count(received)
         case _:
             return None
     if counts[0] is None or counts[1] is None:
@@ -43,10 +42,4 @@ def write_usage(usage: Usage | None) -> Json | None:
 
 
 def _detail(details: object, name: str) -> int | None:
-    return _count(details.get(name)) if isinstance(details, dict) else None
-
-
-def _count(value: object) -> int | None:
-    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MAX_COUNT:
-        return value
-    return None
+    return shapes.count(details.get(name)) if isinstance(details, dict) else None

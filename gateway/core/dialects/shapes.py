@@ -7,6 +7,8 @@ from gateway.core.conversation import Json
 from gateway.core.dialect import Malformed
 from gateway.core.jsontext import JsonError
 
+_MAX_COUNT = 2**53  # the largest whole number that every JSON reader holds exactly
+
 
 def an_object(data: bytes) -> Json:
     """The object that these bytes are. Raises Malformed."""
@@ -30,11 +32,11 @@ def text(values: Json, name: str) -> str:
     return string(values, name) or ""
 
 
-def index(values: Json, name: str) -> int:
-    """A position; 0 where a provider leaves it out, as those with one item or part do."""
+def index(values: Json, name: str, absent: int | None = None) -> int:
+    """A position; `absent` where it is left out, if it may be."""
     value = values.get(name)
-    if value is None:
-        return 0
+    if value is None and absent is not None:
+        return absent
     if isinstance(value, int) and not isinstance(value, bool):
         return value
     raise Malformed(f"'{name}' is not a whole number")
@@ -46,6 +48,13 @@ def seconds(values: Json, name: str) -> int | None:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
         return None
     return int(value)
+
+
+def count(value: object) -> int | None:
+    """Tokens as a provider counted them; None for what is no count."""
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MAX_COUNT:
+        return value
+    return None
 
 
 def members(values: Json, name: str) -> Json | None:
