@@ -20,10 +20,9 @@ def is_client(policy: Policy, headers: Headers, secrets: Secrets) -> bool:
     """Whether the request carries one of the policy's client keys, or the policy asks for none."""
     if policy.client_keys is None:
         return True
-    scheme, _, key = (headers.get("authorization") or "").partition(" ")
-    if scheme.lower() != "bearer":
+    given = _given_key(headers).encode()
+    if not given:
         return False
-    given = key.strip().encode()
     found = False
     for name in policy.client_keys:
         known = secrets.get(name)
@@ -36,11 +35,21 @@ def check_client(policy: Policy, headers: Headers, secrets: Secrets) -> None:
     """Raises Unauthorized, which says what to send and nothing about the keys."""
     if not is_client(policy, headers, secrets):
         error = Unauthorized(
-            "The gateway's key is missing or wrong: send it as 'Authorization: Bearer <key>' "
-            "(api_key in an OpenAI client). Provider keys are not accepted here."
+            "The gateway's key is missing or wrong: send it as 'Authorization: Bearer <key>', "
+            "x-api-key or x-goog-api-key (api_key in any of the SDKs). Provider keys are not "
+            "accepted here."
         )
         error.headers.append(("www-authenticate", "Bearer"))
         raise error
+
+
+def _given_key(headers: Headers) -> str:
+    """The key where the SDKs put it: OpenAI's as a bearer, Anthropic's and Google's in a header of
+    their own. A client that sends several means the first that has something in it."""
+    scheme, _, bearer = (headers.get("authorization") or "").partition(" ")
+    if scheme.lower() == "bearer" and (key := bearer.strip()):
+        return key
+    return (headers.get("x-api-key") or headers.get("x-goog-api-key") or "").strip()
 
 
 def check_origin(policy: Policy, headers: Headers) -> None:

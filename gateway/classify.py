@@ -7,9 +7,9 @@ request that finds it; the breaker keeps the others from paying it too.
 from gateway import breaker
 from gateway.core.chat import ChatRequest
 from gateway.core.classifier.excerpt import make_excerpt
-from gateway.core.classifier.prompt import encode_question, read_reply
+from gateway.core.classifier.prompt import read_reply, write_question
 from gateway.core.decide import Decision, default
-from gateway.core.dialects import openai_chat
+from gateway.core.dialects import DIALECTS
 from gateway.core.outcomes import Outcome, of_status
 from gateway.core.policy import Policy
 from gateway.core.record import ClassifierCall, Record
@@ -42,8 +42,16 @@ async def classify(
     if state == "open":
         return default(policy, "classifier_cooling_down")
 
-    question = encode_question(target.model, policy.tiers.values(), excerpt, settings.options)
-    request = to_provider(provider, question, None, ports.secrets)
+    dialect = DIALECTS[provider.dialect]
+    question = write_question(
+        dialect,
+        provider.manner,
+        target.model,
+        policy.tiers.values(),
+        excerpt,
+        settings.options,
+    )
+    request = to_provider(provider, target.model, question, None, ports.secrets)
     started = ports.clock.monotonic()
     status, body = None, b""
     try:
@@ -52,7 +60,7 @@ async def classify(
     except TransportError as error:
         outcome = error.outcome
     ms = (ports.clock.monotonic() - started) * 1000
-    usage = openai_chat.read_answer(body)[1] if outcome is Outcome.ANSWERED else None
+    usage = dialect.peek_answer(body)[1] if outcome is Outcome.ANSWERED else None
     record.classifier = ClassifierCall(target.id, outcome, ms, status, usage)
 
     if outcome is not Outcome.ANSWERED:
@@ -63,7 +71,7 @@ async def classify(
         return default(policy, f"classifier_{outcome}")
     if state == "probe":
         await breaker.close(ports, BREAKER)
-    tier = read_reply(body, policy.tiers)
+    tier = read_reply(dialect, body, policy.tiers)
     if tier is None:
         return default(policy, "classifier_unreadable")
     return Decision(tier, "model")

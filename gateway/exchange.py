@@ -2,11 +2,14 @@
 
 from dataclasses import dataclass
 
-from gateway.core.chat import ChatRequest
+from gateway.core.answers import Started
+from gateway.core.asked import Asked
 from gateway.core.decide import StreamGuard
+from gateway.core.dialect import Dialect
 from gateway.core.http import Headers
 from gateway.core.outcomes import Outcome
 from gateway.core.policy import Policy, Target
+from gateway.core.providers import Provider
 from gateway.core.record import Record
 from gateway.ports import Ports
 
@@ -21,10 +24,11 @@ class AttemptFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """`deadline` is in monotonic seconds."""
+    """`dialect` is the client's, `headers` its request's. `deadline` is in monotonic seconds."""
 
     policy: Policy
-    chat: ChatRequest
+    asked: Asked
+    dialect: Dialect
     headers: Headers
     guard: StreamGuard
     deadline: float
@@ -37,10 +41,13 @@ class Exchange:
     def elapsed_ms(self) -> float:
         return (self.ports.clock.monotonic() - self.record.started) * 1000
 
-    def hides_usage(self, target: Target) -> bool:
-        """Whether we ask for usage in the stream on our own, and so hide the chunk with it."""
-        provider = self.policy.providers[target.provider]
-        return self.chat.is_stream and not self.chat.wants_usage and provider.sends_usage_on_request
+    def provider_of(self, target: Target) -> Provider:
+        return self.policy.providers[target.provider]
+
+    def about(self, target: Target) -> Started:
+        """What is known of an answer whose provider says nothing of it."""
+        id_ = f"{self.dialect.id_prefix}{self.record.request_id}"
+        return Started(id_, target.model, int(self.record.time))
 
 
 def write_record(record: Record, ports: Ports, status: int) -> None:

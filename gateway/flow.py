@@ -7,40 +7,33 @@ in the client's dialect is one too. The steps are those of docs/architecture.md.
 import json
 import re
 from functools import partial
-from typing import Literal
 
 from gateway import views
 from gateway.access import check_client, check_origin, cors_headers, is_client
 from gateway.classify import classify
-from gateway.core.decide import decide, read_controls
-from gateway.core.dialects import openai_chat
+from gateway.core import counting, embeddings
+from gateway.core.asked import Asked, Chat, Count, Embeddings
+from gateway.core.chat import ChatRequest
+from gateway.core.decide import Decision, check_kept, decide, read_controls
+from gateway.core.dialect import Dialect
 from gateway.core.errors import (
     BadRequest,
     HeadersTooLarge,
     Internal,
-    MethodNotAllowed,
-    NotFound,
     NotReady,
     TiergateError,
     TooLarge,
 )
 from gateway.core.http import Request, Response
-from gateway.core.plan import make_plan
+from gateway.core.plan import candidates_of, make_plan
+from gateway.core.policy import Policy
 from gateway.core.record import Record
+from gateway.endpoints import dialect_of, find_endpoint
 from gateway.exchange import Exchange, write_record
 from gateway.forward import forward
 from gateway.policies import current_policy
 from gateway.ports import Ports
 
-Endpoint = Literal["chat", "route", "models", "healthz", "readyz"]
-
-ENDPOINTS: dict[str, tuple[Endpoint, str]] = {
-    "/v1/chat/completions": ("chat", "POST"),
-    "/v1/route": ("route", "POST"),
-    "/v1/models": ("models", "GET"),
-    "/healthz": ("healthz", "GET"),
-    "/readyz": ("readyz", "GET"),
-}
 _WORD = re.compile(r"[A-Za-z0-9_.-]{1,64}")  # a code that is one; a provider may write anything
 MAX_REQUEST_HEADERS = 32 * 1024  # bytes; what nginx takes by default, and more than any SDK sends
 
@@ -51,11 +44,12 @@ async def respond(request: Request, ports: Ports) -> Response:
     """One request, from its bytes to its answer. Never raises."""
     clock = ports.clock
     record = Record(ports.chance.token(), clock.now(), clock.monotonic(), clock.vcpu_ms())
+    dialect = dialect_of(request.path, request.headers)
     try:
         _check_headers(request)
-        endpoint = _endpoint(request)
-        record.endpoint = endpoint
-        if endpoint == "healthz" and request.method != "OPTIONS":
+        endpoint = find_endpoint(request.method, request.path, request.query, request.headers)
+        record.endpoint = endpoint.name
+        if endpoint.name == "healthz" and request.method != "OPTIONS":
             return _answer(request, record, ports, b'{"status": "ok"}')
 
         policy = await current_policy(ports)
@@ -64,38 +58,55 @@ async def respond(request: Request, ports: Ports) -> Response:
         if request.method == "OPTIONS":
             check_origin(policy, request.headers)
             return _answer(request, record, ports, b"", status=204)
-        if endpoint == "readyz":
+        if endpoint.name == "readyz":
             caller = is_client(policy, request.headers, ports.secrets)
             return _answer(request, record, ports, views.readiness(policy, ports, is_client=caller))
         check_origin(policy, request.headers)
         check_client(policy, request.headers, ports.secrets)
-        if endpoint == "models":
-            return _answer(request, record, ports, views.models(policy))
+        if endpoint.name == "models":
+            shown = views.models(policy, dialect, endpoint.model)
+            return _answer(request, record, ports, shown)
 
         _check_body(request)
-        chat = openai_chat.parse_request(request.body)
-        record.is_stream = chat.is_stream
         controls = read_controls(request.headers, policy)
         bounds = (policy.timeouts.total_ms, controls.timeout_ms, ports.limits.total_ms)
         total_ms = min([bound for bound in bounds if bound is not None])
         deadline = record.started + total_ms / 1000
 
-        decision = decide(policy, chat, controls)
-        if decision is None:
-            asked = ports.clock.monotonic()
-            remaining_ms = max(1, int((deadline - asked) * 1000))
-            decision = await classify(policy, chat, record, ports, remaining_ms)
-            _mark(record, ports, "classify", asked)
+        asked: Asked
+        if endpoint.name == "embeddings":
+            wanted = embeddings.parse_request(request.body)
+            decision, candidates = embeddings.decide(policy, wanted)
+            asked = Embeddings(wanted)
+        else:
+            chat = dialect.parse_request(request.body, endpoint.model, endpoint.is_stream)
+            if endpoint.name == "count_tokens":
+                decision, candidates = counting.decide(policy, chat, controls)
+                asked = Count(chat)
+            else:
+                record.is_stream = chat.is_stream
+                decided = decide(policy, chat, controls)
+                check_kept(decided, dialect.find_kept(chat))
+                decision = decided or await _judge(policy, chat, deadline, record, ports)
+                candidates = candidates_of(policy, decision)
+                asked = Chat(chat, dialect)
         record.decision = decision
 
-        plan = make_plan(policy, decision, chat, ports.has_secret, ports.chance.draw)
-        if endpoint == "route":
+        plan = make_plan(policy, candidates, asked, ports.has_secret, ports.chance.draw)
+        if endpoint.name == "route":
             return _answer(request, record, ports, views.route(policy, decision, plan, record))
-        sent = ports.clock.monotonic()
+        sent = clock.monotonic()
         try:
             answer = await forward(
                 Exchange(
-                    policy, chat, request.headers, controls.stream_guard, deadline, record, ports
+                    policy,
+                    asked,
+                    dialect,
+                    request.headers,
+                    controls.stream_guard,
+                    deadline,
+                    record,
+                    ports,
                 ),
                 plan,
             )
@@ -111,32 +122,23 @@ async def respond(request: Request, ports: Ports) -> Response:
             return Response(200, headers, answer.body, after=after)
         return Response(200, headers, answer.body)
     except TiergateError as error:
-        return _refuse(request, record, ports, error)
+        return _refuse(request, record, ports, dialect, error)
     except Exception as error:  # noqa: BLE001 - it would end every request of this instance
         # A defect of ours. The text of the exception may hold the client's words: only its kind
         # and place are logged.
         ports.log.write(json.dumps({"event": "defect", "where": _where(error)}))
-        return _refuse(
-            request, record, ports, Internal("The gateway failed; this is a defect of its own.")
-        )
+        failure = Internal("The gateway failed; this is a defect of its own.")
+        return _refuse(request, record, ports, dialect, failure)
 
 
-def _endpoint(request: Request) -> Endpoint:
-    """Which endpoint is meant. Raises NotFound, MethodNotAllowed."""
-    found = ENDPOINTS.get(request.path)
-    if found is None:
-        raise NotFound(
-            f"There is no such endpoint. This gateway has {', '.join(ENDPOINTS)}; "
-            "an OpenAI client's base URL ends in /v1."
-        )
-    endpoint, method = found
-    is_head = request.method == "HEAD" and method == "GET"
-    if request.method not in {method, "OPTIONS"} and not is_head:
-        error = MethodNotAllowed(f"{request.path} takes {method}.")
-        methods = "GET, HEAD" if method == "GET" else method
-        error.headers.append(("allow", f"{methods}, OPTIONS"))
-        raise error
-    return endpoint
+async def _judge(
+    policy: Policy, chat: ChatRequest, deadline: float, record: Record, ports: Ports
+) -> Decision:
+    since = ports.clock.monotonic()
+    remaining_ms = max(1, int((deadline - since) * 1000))
+    decision = await classify(policy, chat, record, ports, remaining_ms)
+    _mark(record, ports, "classify", since)
+    return decision
 
 
 def _check_headers(request: Request) -> None:
@@ -176,7 +178,9 @@ def _answer(
     return Response(status, headers, b"" if request.method == "HEAD" else body)
 
 
-def _refuse(request: Request, record: Record, ports: Ports, error: TiergateError) -> Response:
+def _refuse(
+    request: Request, record: Record, ports: Ports, dialect: Dialect, error: TiergateError
+) -> Response:
     """The error in the client's dialect."""
     record.error = error.code if error.code and _WORD.fullmatch(error.code) else "rejected"
     headers = [
@@ -186,7 +190,7 @@ def _refuse(request: Request, record: Record, ports: Ports, error: TiergateError
         *cors_headers(record.policy, request),
     ]
     write_record(record, ports, error.status)
-    body = b"" if request.method == "HEAD" else openai_chat.error_body(error)
+    body = b"" if request.method == "HEAD" else dialect.error_body(error)
     return Response(error.status, headers, body)
 
 

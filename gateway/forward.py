@@ -6,9 +6,8 @@ its first content (`relay.py`). What has been sent is never contradicted.
 
 from dataclasses import dataclass
 
-from gateway.core.dialects import openai_chat
-from gateway.core.errors import Rejected, UpstreamError
-from gateway.core.http import BodyStream, HeaderPairs, Headers
+from gateway.core.errors import BadRequest, Rejected, UpstreamError
+from gateway.core.http import BodyStream, HeaderPairs, Headers, Outgoing
 from gateway.core.outcomes import Attempt, Outcome, all_failed, of_status
 from gateway.core.plan import Plan, no_target
 from gateway.core.policy import Target
@@ -39,15 +38,25 @@ async def forward(exchange: Exchange, plan: Plan) -> Answer:
     if not plan.attempts:
         raise no_target(plan)
     record, clock = exchange.record, exchange.ports.clock
+    unsayable: BadRequest | None = None
     for target in plan.attempts:
         if exchange.remaining_ms() <= 0:
             break
+        provider = exchange.provider_of(target)
+        try:
+            written = exchange.asked.written(provider, target.model)
+        except BadRequest as error:  # a value that this dialect has no way to say
+            unsayable = unsayable or error
+            continue
+        request = to_provider(
+            provider, target.model, written, exchange.headers, exchange.ports.secrets
+        )
         started = clock.monotonic()
         outcome, status, retry_after = Outcome.UNREACHABLE, None, None
         upstream: Upstream | None = None
         answer: Answer | None = None
         try:
-            upstream = await _open(exchange, target)
+            upstream = await _open(exchange, request)
             status = upstream.status
             retry_after = upstream.headers.get("retry-after")
             outcome = of_status(status)
@@ -56,6 +65,7 @@ async def forward(exchange: Exchange, plan: Plan) -> Answer:
                 raise await _rejection(exchange, target, upstream)
             if outcome is Outcome.ANSWERED:
                 answer = await _read(exchange, target, upstream, started)
+                record.dropped = plan.dropped.get(target.id, ())
                 return answer
         except (AttemptFailed, TransportError) as failure:
             outcome = failure.outcome
@@ -66,14 +76,13 @@ async def forward(exchange: Exchange, plan: Plan) -> Answer:
                 await upstream.close()
     if exchange.remaining_ms() <= 0:
         raise _deadline(exchange)
+    if unsayable and not record.attempts:
+        raise unsayable
     raise all_failed(record.attempts)
 
 
-async def _open(exchange: Exchange, target: Target) -> Upstream:
-    provider = exchange.policy.providers[target.provider]
-    chat, timeouts = exchange.chat, exchange.policy.timeouts
-    body = openai_chat.encode_request(chat, target.model, ask_usage=exchange.hides_usage(target))
-    request = to_provider(provider, body, exchange.headers, exchange.ports.secrets)
+async def _open(exchange: Exchange, request: Outgoing) -> Upstream:
+    is_stream, timeouts = exchange.asked.is_stream, exchange.policy.timeouts
     remaining = max(1, exchange.remaining_ms())
     if remaining > 10_000:  # in whole seconds, so that a host can reuse what it made of them
         remaining -= remaining % 1000
@@ -82,9 +91,9 @@ async def _open(exchange: Exchange, target: Target) -> Upstream:
         request,
         AttemptTimeouts(
             connect_ms=min(timeouts.connect_ms, remaining),
-            first_byte_ms=min(timeouts.first_byte_ms, remaining) if chat.is_stream else remaining,
+            first_byte_ms=min(timeouts.first_byte_ms, remaining) if is_stream else remaining,
             between_bytes_ms=(
-                min(timeouts.between_bytes_ms, remaining) if chat.is_stream else remaining
+                min(timeouts.between_bytes_ms, remaining) if is_stream else remaining
             ),
         ),
     )
@@ -92,10 +101,13 @@ async def _open(exchange: Exchange, target: Target) -> Upstream:
 
 async def _read(exchange: Exchange, target: Target, upstream: Upstream, started: float) -> Answer:
     headers = _answer_headers(upstream.headers)
-    record = exchange.record
-    if not exchange.chat.is_stream:
+    asked, record, provider = exchange.asked, exchange.record, exchange.provider_of(target)
+    if asked.dialect_of(provider) is not exchange.dialect:
+        headers = [pair for pair in headers if pair[0] != _TYPE]
+        headers.append((_TYPE, _EVENTS if asked.is_stream else _JSON))
+    if not asked.is_stream:
         body = await _read_whole(exchange, upstream, exchange.ports.limits.answer)
-        outcome, usage = openai_chat.read_answer(body)
+        outcome, usage, body = asked.read_whole(body, provider, exchange.about(target))
         if outcome is not Outcome.ANSWERED:
             raise AttemptFailed(outcome)
         record.answered_by, record.usage = target, usage
@@ -127,25 +139,27 @@ async def _rejection(exchange: Exchange, target: Target, upstream: Upstream) -> 
         body = await _read_whole(exchange, upstream, MAX_ERROR)
     except (AttemptFailed, TransportError):
         body = b""
-    key = exchange.policy.providers[target.provider].key
-    secret = exchange.ports.secrets.get(key) if key else None
+    provider = exchange.provider_of(target)
+    secret = exchange.ports.secrets.get(provider.key) if provider.key else None
 
     def shown(text: str | None, most: int) -> str | None:
         return text and (text.replace(secret, "[redacted]") if secret else text)[:most]
 
-    message, type_, code, param = openai_chat.read_error(upstream.status, body)
+    found = exchange.asked.dialect_of(provider).read_error(upstream.status, body)
     error = Rejected(
         upstream.status,
-        shown(message, MAX_MESSAGE) or "",
-        type=shown(type_, MAX_WORD) or "",
-        code=shown(code, MAX_WORD),
-        param=shown(param, MAX_WORD),
+        shown(found.message, MAX_MESSAGE) or "",
+        type=shown(found.type, MAX_WORD) or _INVALID,
+        code=shown(found.code, MAX_WORD),
+        param=shown(found.param, MAX_WORD),
     )
     error.headers = [pair for pair in _answer_headers(upstream.headers) if pair[0] != _TYPE]
     return error
 
 
+_INVALID = "invalid_request_error"
 _TYPE = "content-type"
+_JSON, _EVENTS = "application/json", "text/event-stream"
 _KEPT = frozenset({_TYPE, "retry-after"})
 _REQUEST_IDS = frozenset({"x-request-id", "request-id", "cf-ray", "x-groq-id"})
 _RATE_LIMITS = ("x-ratelimit-", "ratelimit-", "anthropic-ratelimit-")

@@ -7,7 +7,6 @@ whichever way it ends.
 """
 
 from gateway.core.chat import Usage
-from gateway.core.dialects import openai_chat
 from gateway.core.errors import UpstreamError
 from gateway.core.outcomes import Attempt, Outcome
 from gateway.core.policy import Target
@@ -25,12 +24,12 @@ class Relay:
         self._exchange = exchange
         self._upstream = upstream
         self._started = started
-        self._hides_usage = exchange.hides_usage(target)
+        provider = exchange.provider_of(target)
+        self._watcher = exchange.asked.watcher(provider, exchange.about(target))
+        self._hides_usage = exchange.asked.hides_usage(provider)
         self._decoder = SseDecoder()
         self._held = b""
         self._usage: Usage | None = None
-        self._begun: set[int] = set()  # indexes of the answers, `n` of them
-        self._finished: set[int] = set()
         self._is_done = False
         self._is_closed = False
         self._failure: Outcome | None = None
@@ -78,7 +77,7 @@ class Relay:
         )
         self._exchange.record.error = error.code
         await self._close(outcome)
-        return openai_chat.error_event(error)
+        return self._watcher.fail(error)
 
     async def aclose(self) -> None:
         """Ends it where it is: the client has gone, if anything was left for it."""
@@ -113,7 +112,7 @@ class Relay:
         try:
             events = self._decoder.feed(chunk) if chunk else self._decoder.finish()
         except SseCut as cut:
-            events = [cut.event]  # some providers end with `[DONE]` and no end of line
+            events = [cut.event]  # some providers end with no end of line
         except SseError:
             raise AttemptFailed(Outcome.TOO_LARGE) from None
         shown: list[bytes] = []
@@ -124,30 +123,29 @@ class Relay:
             if self._failure or self._is_done:
                 return b"".join(shown)
         if not chunk:
-            if self._is_finished() and len(self._finished) >= self._exchange.chat.answers:
-                self._is_done = True
-                shown.append(openai_chat.DONE)  # only its last word was missing
-            else:
-                self._failure = Outcome.CUT
+            self._end(shown)
         return b"".join(shown)
 
-    def _is_finished(self) -> bool:
-        return bool(self._finished) and self._begun <= self._finished
-
     def _take(self, raw_event: SseEvent, shown: list[bytes]) -> None:
-        event = openai_chat.read_event(raw_event)
+        event = self._watcher.watch(raw_event)
         if event is None:
             self._failure = Outcome.MALFORMED
         elif event.error is not None:
             self._failure = Outcome.ERROR_IN_STREAM
-        elif event.is_done and not self._is_finished():
-            self._failure = Outcome.CUT
         else:
             self.has_content = self.has_content or event.has_content
-            self._begun.update(event.choices)
-            self._finished.update(event.finished)
-            self._is_done = event.is_done
             if event.usage is not None:
                 self._usage = event.usage
             if not (event.is_usage_only and self._hides_usage):
                 shown.append(event.raw)
+            if event.is_done:
+                self._end(shown)
+
+    def _end(self, shown: list[bytes]) -> None:
+        """The provider says no more: whether that was all of it, its dialect knows."""
+        missing = self._watcher.end()
+        if missing is None:
+            self._failure = Outcome.CUT
+        else:
+            self._is_done = True
+            shown.append(missing)

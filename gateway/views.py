@@ -3,27 +3,53 @@
 import json
 
 from gateway.core.decide import Decision
+from gateway.core.dialect import Dialect
+from gateway.core.dialects import ANTHROPIC_MESSAGES, GEMINI
+from gateway.core.errors import NotFound
 from gateway.core.plan import Plan
 from gateway.core.policy import Policy
 from gateway.core.record import Record
 from gateway.ports import Ports
 
 
-def models(policy: Policy) -> bytes:
-    """The names a client may send as `model`, in OpenAI's list shape."""
-    names = [("auto", "tiergate")]
-    names += [(f"tiergate/{tier}", "tiergate") for tier in policy.tiers]
-    names += [(target.id, target.provider) for target in policy.listed.values()]
-    return _json(
-        {
-            "object": "list",
-            "data": [
-                # The API's `created` is required by SDKs; a policy does not know it.
-                {"id": name, "object": "model", "created": 0, "owned_by": owner}
-                for name, owner in names
-            ],
+def models(policy: Policy, dialect: Dialect, name: str | None = None) -> bytes:
+    """The names a client may send as `model`, in the shape that its SDK lists them in; with a name
+    that one alone. Raises NotFound."""
+    owners = {"auto": "tiergate"}
+    owners |= {f"tiergate/{tier}": "tiergate" for tier in policy.tiers}
+    owners |= {target.id: target.provider for target in policy.listed.values()}
+    owners |= {target.id: target.provider for target in policy.embeddings}
+    if name is not None:
+        if name not in owners:
+            raise NotFound(
+                "The model is not one of this gateway's: GET the list of models names them all.",
+                code="model_not_found",
+                param="model",
+            )
+        return _json(_model(dialect, name, owners[name]))
+    shown = [_model(dialect, each, owner) for each, owner in owners.items()]
+    if dialect is GEMINI:
+        return _json({"models": shown})
+    if dialect is ANTHROPIC_MESSAGES:
+        first, last = next(iter(owners)), next(reversed(owners))
+        return _json({"data": shown, "has_more": False, "first_id": first, "last_id": last})
+    return _json({"object": "list", "data": shown})
+
+
+# SDKs demand the moment a model was made; a policy does not know it.
+_UNKNOWN_TIME = "1970-01-01T00:00:00Z"
+
+
+def _model(dialect: Dialect, name: str, owner: str) -> dict[str, object]:
+    if dialect is GEMINI:
+        return {
+            "name": f"models/{name}",
+            "displayName": name,
+            "supportedGenerationMethods": ["generateContent"],
         }
-    )
+    if dialect is ANTHROPIC_MESSAGES:
+        return {"type": "model", "id": name, "display_name": name, "created_at": _UNKNOWN_TIME}
+    return {"id": name, "object": "model", "created": 0, "owned_by": owner}
 
 
 def readiness(policy: Policy, ports: Ports, *, is_client: bool) -> bytes:

@@ -9,6 +9,9 @@ def cost_usd(usage: Usage | None, price: Price | None) -> float | None:
     if usage is None or price is None:
         return None
     cached = min(usage.cached_input or 0, usage.input)
-    cached_price = price.input if price.cached_input is None else price.cached_input
-    fresh = usage.input - cached
-    return (fresh * price.input + cached * cached_price + usage.output * price.output) / 1_000_000
+    written = min(usage.cache_written or 0, usage.input - cached)
+    fresh = usage.input - cached - written
+    cost = fresh * price.input + usage.output * price.output
+    cost += cached * (price.input if price.cached_input is None else price.cached_input)
+    cost += written * (price.input if price.cache_write is None else price.cache_write)
+    return cost / 1_000_000

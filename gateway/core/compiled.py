@@ -11,11 +11,12 @@ import json
 from typing import cast
 
 from gateway.core import jsontext
+from gateway.core.dialects import DIALECTS, OPENAI_CHAT
 from gateway.core.errors import PolicyError
 from gateway.core.members import HEADER_SAFE, Members
 from gateway.core.policy import (
     CLASSIFIER_MODES,
-    DIALECTS,
+    ON_UNSUPPORTED,
     PERMISSIONS,
     UNKNOWN_MODELS,
     Classifier,
@@ -27,7 +28,7 @@ from gateway.core.policy import (
     Tier,
     Timeouts,
 )
-from gateway.core.providers import Provider
+from gateway.core.providers import LIMIT_MEMBERS, SIGNINGS, Provider
 
 FORMAT = 1
 VERSION_DIGITS = 12  # of sha256, as git abbreviates: enough to tell any operator's policies apart
@@ -73,6 +74,7 @@ def load(data: bytes) -> Policy:
         version=version,
         default_tier=root.text("default_tier"),
         unknown_model=root.choice("unknown_model", UNKNOWN_MODELS),
+        on_unsupported=root.choice("on_unsupported", ON_UNSUPPORTED),
         max_attempts=root.integer("max_attempts", least=1),
         client_keys=root.optional_texts("client_keys"),
         cors_origins=root.optional_texts("cors_origins") or (),
@@ -81,6 +83,7 @@ def load(data: bytes) -> Policy:
         timeouts=root.member("timeouts", _timeouts),
         providers=providers,
         tiers=tiers,
+        embeddings=root.array("embeddings", _target),
         models=models,
         prices=root.table("prices", _price),
         listed=_listed(tiers, models),
@@ -114,6 +117,7 @@ def _check_references(policy: Policy) -> None:
     if policy.default_tier not in policy.tiers:
         raise PolicyError("default_tier", "names no tier of the policy")
     used = [(f"models/tiers: {name}", target) for name, target in policy.listed.items()]
+    used += [(f"embeddings: {target.id}", target) for target in policy.embeddings]
     if policy.classifier.mode == "model":
         if policy.classifier.target is None:
             raise PolicyError("classifier.model", "is missing for mode 'model'")
@@ -121,6 +125,11 @@ def _check_references(policy: Policy) -> None:
     for path, target in used:
         if target.provider not in policy.providers:
             raise PolicyError(path, f"provider {target.provider!r} is not in [providers]")
+    for target in policy.embeddings:
+        if policy.providers[target.provider].dialect != OPENAI_CHAT.name:
+            raise PolicyError(
+                f"embeddings: {target.id}", f"its provider does not speak {OPENAI_CHAT.name}"
+            )
 
 
 def _provider(members: Members) -> Provider:
@@ -128,13 +137,23 @@ def _provider(members: Members) -> Provider:
         name=members.text("name"),
         base_url=members.text("base_url"),
         key=members.optional_text("key"),
-        dialect=members.choice("dialect", DIALECTS),
+        dialect=members.choice("dialect", tuple(DIALECTS)),
+        other_dialects=members.optional_texts("other_dialects") or (),
         key_header=members.text("key_header"),
         key_prefix=members.optional_text("key_prefix") or "",
-        sends_usage_on_request=members.flag("sends_usage_on_request"),
+        signing=members.choice("signing", SIGNINGS),
+        headers=members.optional_texts("headers") or (),
         passes=members.optional_texts("passes") or (),
+        path=members.optional_text("path") or "",
+        query=members.optional_text("query") or "",
         refuses=members.optional_texts("refuses") or (),
+        sends_usage_on_request=members.flag("sends_usage_on_request"),
+        limit_member=members.choice("limit_member", LIMIT_MEMBERS),
+        has_developer=members.flag("has_developer"),
     )
+    for name in provider.other_dialects:
+        if name not in DIALECTS:
+            raise PolicyError(members.at("other_dialects"), f"{name!r} is not a dialect")
     if not provider.base_url.startswith(("http://", "https://")):
         raise PolicyError(members.at("base_url"), "must begin with http:// or https://")
     return provider
@@ -159,7 +178,10 @@ def _model(members: Members) -> ModelFacts:
 
 def _price(members: Members) -> Price:
     return Price(
-        members.number("input"), members.number("output"), members.optional_number("cached_input")
+        members.number("input"),
+        members.number("output"),
+        members.optional_number("cached_input"),
+        members.optional_number("cache_write"),
     )
 
 

@@ -166,11 +166,13 @@ class Thinking:
 @dataclass(frozen=True, slots=True)
 class Conversation:
     """A request, in full. `uses`: each feature it needs, with the client's own name of the member
-    that asks for it. `others`: members that have no neutral form, by name."""
+    that asks for it. `others`: members that have no neutral form, by name; `extras`: those of them
+    that may be left out where the policy allows it."""
 
     turns: tuple[Turn, ...]
     uses: dict[Feature, str] = field(default_factory=dict)
     others: tuple[str, ...] = ()
+    extras: frozenset[str] = frozenset()
     tools: tuple[Tool, ...] = ()
     tool_choice: ToolChoice | None = None
     one_tool_at_most: bool | None = None
@@ -189,4 +191,3 @@ class Conversation:
     user: str | None = None
     metadata: Json | None = None
     is_stream: bool = False
-    asks_usage: bool = True  # of a stream, where the provider understands the wish

@@ -99,6 +99,18 @@ def decide(policy: Policy, chat: ChatRequest, controls: Controls) -> Decision | 
     return None
 
 
+def check_kept(decision: Decision | None, param: str | None) -> None:
+    """Raises BadRequest where a request refers to what one provider keeps (`param`), and any of
+    several might get it."""
+    if param is not None and (decision is None or decision.target is None):
+        raise BadRequest(
+            f"'{param}' refers to something that one provider keeps: name the model that it was"
+            " made with, as provider/model, or send it in full.",
+            code="needs_a_model",
+            param=param,
+        )
+
+
 def default(policy: Policy, reason: str) -> Decision:
     """The default tier, because nothing could be judged."""
     return Decision(policy.default_tier, "default", reason=reason)

@@ -9,7 +9,7 @@ A dialect is a package of `core/dialects/`; its `DIALECT` is one of these. Rules
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from gateway.core.answers import Answer, ChatEvent
 from gateway.core.chat import ChatRequest, StreamEvent, Usage
@@ -33,6 +33,23 @@ class ProviderRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class Manner:
+    """How a provider's own form of its dialect differs, where a request is written for it.
+
+    `limit`: the member for the token limit, where there are two words for it. `has_developer`:
+    whether it knows that role; else it is told in the system's. `asks_usage`: whether a stream may
+    be asked for its usage.
+    """
+
+    limit: Literal["max_completion_tokens", "max_tokens"] = "max_completion_tokens"
+    has_developer: bool = True
+    asks_usage: bool = True
+
+
+AS_DOCUMENTED = Manner()
+
+
+@dataclass(frozen=True, slots=True)
 class ProviderError:
     """What a provider says of its refusal. `message` is meant for its user."""
 
@@ -50,8 +67,12 @@ class Watcher(Protocol):
         ...
 
     def end(self) -> bytes | None:
-        """At the end of the provider's bytes: what is missing for a whole stream (often b""), or
-        None if it is cut."""
+        """After the last event, or at the end of the provider's bytes: what is missing for a whole
+        stream (often b""), or None if it is cut."""
+        ...
+
+    def fail(self, error: TiergateError) -> bytes:
+        """The last event of a stream that broke."""
         ...
 
 
@@ -72,28 +93,34 @@ class EventWriter(Protocol):
     """Writes a client's stream."""
 
     def write(self, event: ChatEvent) -> bytes:
-        """The bytes for it, possibly none. `Failed` is never given: see `error_event`."""
+        """The bytes for it, possibly none. `Failed` is never given: see `fail`."""
+        ...
+
+    def fail(self, error: TiergateError) -> bytes:
+        """The last event of a stream that broke."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
     """One wire format. `carries`: what a request to a provider of it can say; what it reads from a
-    client is for `read_conversation` to name."""
+    client is for `read_conversation` to name. `find_kept`: the client's name of a member referring
+    to what a provider keeps for it (an earlier answer, a file), if its request has one."""
 
     name: str
     carries: frozenset[Feature]
+    id_prefix: str  # of an answer's id, where its provider gives none
 
     # As a client's. `parse_request(body, model, is_stream)`: the last two where the path says them.
     parse_request: Callable[[bytes, str | None, bool | None], ChatRequest]
+    find_kept: Callable[[ChatRequest], str | None]
     read_conversation: Callable[[ChatRequest], Conversation]
-    write_answer: Callable[[Answer], bytes]
+    write_answer: Callable[[Answer, ChatRequest], bytes]
     writer: Callable[[ChatRequest], EventWriter]
     error_body: Callable[[TiergateError], bytes]
-    error_event: Callable[[TiergateError], bytes]
 
     # As a provider's.
-    write_request: Callable[[Conversation, str], ProviderRequest]
+    write_request: Callable[[Conversation, str, Manner], ProviderRequest]
     read_answer: Callable[[bytes], Answer]
     reader: Callable[[], EventReader]
     read_error: Callable[[int, bytes], ProviderError]

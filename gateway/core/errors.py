@@ -11,6 +11,7 @@ TiergateError
 │   └── HeadersTooLarge        431
 ├── GatewayError               how the gateway is set up, or a defect of its own
 │   ├── Internal               500
+│   ├── NotSupported           501
 │   └── NotReady               503
 ├── UpstreamError              no provider could answer (429, 502, 503, 504)
 ├── Rejected                   a provider refused the request itself (its own 4xx)
@@ -101,6 +102,14 @@ class GatewayError(TiergateError):
 
 class Internal(GatewayError):
     """A defect of the gateway; the log has the details, the client does not."""
+
+
+class NotSupported(GatewayError):
+    """No target of the policy can do this, whatever is asked."""
+
+    status = 501
+    type = "not_supported_error"
+    default_code = "not_supported"
 
 
 class NotReady(GatewayError):

@@ -39,3 +39,31 @@ class Feature(StrEnum):
     METADATA = "metadata"
     CACHE_CONTROL = "cache-control markers"
     PREFILL = "the answer's beginning"
+
+
+# Without them an answer is still one to the same request, if perhaps another: a policy may allow to
+# leave them out. What is said, what the model may use and what form its answer has is not here.
+PARAMETERS = frozenset(
+    {
+        Feature.DEVELOPER,  # its place: it is told with the system prompt
+        Feature.NAMES,
+        Feature.STRICT_TOOLS,
+        Feature.ONE_TOOL,
+        Feature.TOOL_ERRORS,
+        Feature.STOP,
+        Feature.TEMPERATURE,
+        Feature.TOP_P,
+        Feature.TOP_K,
+        Feature.PENALTIES,
+        Feature.SEED,
+        Feature.N,
+        Feature.LOGPROBS,
+        Feature.EFFORT,
+        Feature.BUDGET,
+        Feature.REASONING,
+        Feature.CITATIONS,
+        Feature.USER,
+        Feature.METADATA,
+        Feature.CACHE_CONTROL,
+    }
+)

@@ -31,6 +31,7 @@ class Headers:
 class Request:
     """A client's request, its body read to the end.
 
+    `query`: what follows the path's `?`.
     `over_limit`: the host's limit in bytes, if the body was over it; it was drained, not kept.
     `is_broken`: the client stopped sending before the end of its body.
     `is_unread`: the host holds as many bytes of other requests as it may; it was drained, not kept.
@@ -43,6 +44,7 @@ class Request:
     over_limit: int | None = None
     is_broken: bool = False
     is_unread: bool = False
+    query: str = ""
 
 
 class BodyStream(Protocol):

@@ -4,80 +4,105 @@ Weights are stateless: an instance at the edge shares no counter with others, so
 A target that cannot serve the request is left out, and the plan says why.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 
-from gateway.core.chat import ChatRequest
+from gateway.core.asked import Asked
 from gateway.core.decide import Decision
 from gateway.core.errors import BadRequest, NotReady, TiergateError
-from gateway.core.policy import Policy, Target
+from gateway.core.policy import ModelFacts, Policy, Target
 
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """A target that is not tried. `param`: the member of the request that it cannot serve."""
+    """A target that is not tried. `is_asked`: for what the client asks; `param` is its member."""
 
     target: Target
     reason: str
     param: str | None = None
+    is_asked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Targets to try, first to last, and those left out."""
+    """Targets to try, first to last, and those left out. `dropped`: by a target's id, the
+    parameters that it will not be told, where the policy allows it."""
 
     attempts: tuple[Target, ...]
     left_out: tuple[LeftOut, ...]
+    dropped: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+def candidates_of(policy: Policy, decision: Decision) -> tuple[Target, ...]:
+    """Who could serve a decision."""
+    if decision.target:
+        return (decision.target,)
+    return policy.tiers[decision.tier or policy.default_tier].targets
 
 
 def make_plan(
     policy: Policy,
-    decision: Decision,
-    chat: ChatRequest,
+    candidates: Iterable[Target],
+    asked: Asked,
     has_secret: Callable[[str], bool],
     draw: Callable[[], float],
 ) -> Plan:
-    """The plan for a decision. `draw` gives numbers in [0, 1); it is asked once per choice."""
-    if decision.target:
-        candidates: tuple[Target, ...] = (decision.target,)
-    else:
-        candidates = policy.tiers[decision.tier or policy.default_tier].targets
+    """The plan for what is asked. `draw` gives numbers in [0, 1); it is asked once per choice."""
     usable: list[Target] = []
     left_out: list[LeftOut] = []
+    dropped: dict[str, tuple[str, ...]] = {}
     for target in candidates:
-        if found := _why_not(policy, target, chat, has_secret):
+        if found := _why_not(policy, target, asked, has_secret, dropped):
             left_out.append(found)
         else:
             usable.append(target)
-    return Plan(tuple(_weighted(usable, policy.max_attempts, draw)), tuple(left_out))
+    return Plan(tuple(_weighted(usable, policy.max_attempts, draw)), tuple(left_out), dropped)
 
 
 def no_target(plan: Plan) -> TiergateError:
     """The error for a plan without attempts: the client's if each target lacks what it asks for."""
     reasons = "; ".join(f"{item.target.id}: {item.reason}" for item in plan.left_out)
     message = f"No target can serve this request: {reasons}."
-    params = [item.param for item in plan.left_out]
-    if all(params):
-        return BadRequest(message, code="unsupported_by_targets", param=params[0])
+    if all(item.is_asked for item in plan.left_out):
+        params = [item.param for item in plan.left_out if item.param]
+        param = params[0] if params else None
+        return BadRequest(message, code="unsupported_by_targets", param=param)
     return NotReady(message, code="no_usable_target")
 
 
+_TAKES_ALL = ModelFacts()
+
+
 def _why_not(
-    policy: Policy, target: Target, chat: ChatRequest, has_secret: Callable[[str], bool]
+    policy: Policy,
+    target: Target,
+    asked: Asked,
+    has_secret: Callable[[str], bool],
+    dropped: dict[str, tuple[str, ...]],
 ) -> LeftOut | None:
+    """Why a target is left out; what it would not be told goes into `dropped`."""
     provider = policy.providers[target.provider]
     if provider.key and not has_secret(provider.key):
         return LeftOut(target, f"the secret {provider.key} is not set")
     for name in provider.refuses:
-        if name in chat.source.values:
-            return LeftOut(target, f"'{name}' is not sent to {provider.name}", name)
-    if chat.wants_usage and not provider.sends_usage_on_request:
-        return LeftOut(target, f"{provider.name} takes no 'stream_options'", "stream_options")
-    facts = policy.models.get(target.id)
-    if facts and not facts.images and chat.has_images:
-        return LeftOut(target, "it takes no images", "messages")
-    if facts and not facts.tools and chat.has_tools:
-        return LeftOut(target, "it takes no tools", "tools")
+        if name in asked.source.values:
+            reason = f"'{name}' is not sent to {provider.name}"
+            return LeftOut(target, reason, name, is_asked=True)
+    if gap := asked.gap(provider, policy.models.get(target.id, _TAKES_ALL)):
+        return LeftOut(target, *gap, is_asked=True)
+    try:
+        lacking = asked.lacking(provider)
+    except BadRequest as error:  # of what a provider of the client's own dialect might have taken
+        return LeftOut(target, error.message.removesuffix("."), error.param, is_asked=True)
+    missing = lacking.content
+    if policy.on_unsupported == "reject":
+        missing += lacking.parameters
+    elif lacking.parameters:
+        dropped[target.id] = lacking.parameters
+    if missing:
+        names = ", ".join(f"'{name}'" for name in missing)
+        reason = f"its dialect {provider.dialect} cannot say {names}"
+        return LeftOut(target, reason, missing[0], is_asked=True)
     return None
 
 

@@ -8,11 +8,12 @@ from gateway.core.providers import Provider
 Permission = Literal["allow", "ignore", "reject"]
 ClassifierMode = Literal["model", "off"]
 UnknownModel = Literal["classify", "reject"]
+OnUnsupported = Literal["reject", "drop"]
 
 PERMISSIONS: tuple[Permission, ...] = get_args(Permission)
 CLASSIFIER_MODES: tuple[ClassifierMode, ...] = get_args(ClassifierMode)
 UNKNOWN_MODELS: tuple[UnknownModel, ...] = get_args(UnknownModel)
-DIALECTS = ("openai-chat",)
+ON_UNSUPPORTED: tuple[OnUnsupported, ...] = get_args(OnUnsupported)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +48,13 @@ class ModelFacts:
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """USD per million tokens. No `cached_input`: cached tokens cost what others do."""
+    """USD per million tokens. Without a price of their own, cached tokens and those written to a
+    cache cost what others do."""
 
     input: float
     output: float
     cached_input: float | None = None
+    cache_write: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,13 +92,16 @@ class Permissions:
 class Policy:
     """A whole policy. `client_keys` are NAMES of secrets; None: anyone who reaches us may call.
 
-    `listed` has every target that clients can reach, by id; `label` is `name@version`.
+    `on_unsupported`: what becomes of parameters that a target's dialect cannot carry. `embeddings`
+    are the targets of that endpoint, the first one's model serving those who name none. `listed`
+    has every target that clients can reach for a chat, by id; `label` is `name@version`.
     """
 
     name: str
     version: str
     default_tier: str
     unknown_model: UnknownModel
+    on_unsupported: OnUnsupported
     max_attempts: int
     client_keys: tuple[str, ...] | None
     cors_origins: tuple[str, ...]
@@ -104,6 +110,7 @@ class Policy:
     timeouts: Timeouts
     providers: dict[str, Provider]
     tiers: dict[str, Tier]
+    embeddings: tuple[Target, ...]
     models: dict[str, ModelFacts]
     prices: dict[str, Price]
     listed: dict[str, Target]

@@ -16,6 +16,8 @@ from gateway.core.outcomes import Attempt, Outcome
 from gateway.core.policy import Policy, Target
 
 SCHEMA = 1
+MAX_NAME = 80  # characters of a client's name of a member
+MAX_DROPPED = 20  # names that are listed in full; a long conversation may mark each message
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,7 @@ class Record:
     classifier: ClassifierCall | None = None
     attempts: list[Attempt] = field(default_factory=list)
     answered_by: Target | None = None
+    dropped: tuple[str, ...] = ()
     usage: Usage | None = None
     error: str | None = None
     timings: dict[str, float] = field(default_factory=dict)
@@ -84,6 +87,8 @@ class Record:
             ]
             if failed:
                 pairs.append(("x-tiergate-fallback", ", ".join(failed)))
+        if self.dropped:
+            pairs.append(("x-tiergate-dropped", ", ".join(self._dropped())))
         if not self.is_stream and (cost := self.cost_usd) is not None:
             pairs.append(("x-tiergate-cost-usd", _plain(cost)))
         timings = [f"{name};dur={ms:.1f}" for name, ms in self.timings.items()]
@@ -124,6 +129,8 @@ class Record:
             )
             for attempt in self.attempts
         ]
+        if self.dropped:
+            values["dropped"] = self._dropped()
         if self.usage:
             values["usage"] = _usage(self.usage)
         if (cost := self.cost_usd) is not None:
@@ -136,6 +143,12 @@ class Record:
         if self.vcpu_ms is not None:
             values["vcpu_ms"] = self.vcpu_ms
         return json.dumps(values)
+
+    def _dropped(self) -> list[str]:
+        """The names as they may stand in a header and a log: a client can write any."""
+        names = [_shown(name) for name in self.dropped[:MAX_DROPPED]]
+        rest = len(self.dropped) - len(names)
+        return [*names, f"+{rest}"] if rest else names
 
     def _classifier(self, call: ClassifierCall) -> dict[str, object]:
         price = self.policy.prices.get(call.target) if self.policy else None
@@ -159,9 +172,14 @@ def _usage(usage: Usage) -> dict[str, object]:
         output=usage.output,
         cached_input=usage.cached_input,
         reasoning=usage.reasoning,
+        cache_written=usage.cache_written,
     )
 
 
 def _plain(cost: float) -> str:
     """Without an exponent, which not every reader of a header takes for a number."""
     return f"{cost:.10f}".rstrip("0").rstrip(".") if cost else "0"
+
+
+def _shown(name: str) -> str:
+    return "".join([c if "!" <= c <= "~" and c != "," else "?" for c in name[:MAX_NAME]])

@@ -4,88 +4,110 @@ A request needs features; a dialect carries some. What it does not carry is foun
 sent (`lacking`), so that another target is asked, or the client told which member it was.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from gateway.core.answers import (
+    Answer,
     ChatEvent,
     Done,
     Failed,
     Finished,
     PartDelta,
     PartStarted,
+    Started,
     Used,
 )
 from gateway.core.chat import ChatRequest, StreamEvent, Usage
 from gateway.core.conversation import Conversation, ToolCall
-from gateway.core.dialect import Dialect, Malformed, ProviderRequest, Watcher
-from gateway.core.features import Feature
+from gateway.core.dialect import Dialect, Malformed, Manner, ProviderRequest, Watcher
+from gateway.core.errors import TiergateError
+from gateway.core.features import PARAMETERS
 from gateway.core.outcomes import Outcome
 from gateway.core.sse import SseEvent
 
 
-class Asked:
-    """What a client asked, and in which dialect; it is read in full once, if it must be."""
+class Translation:
+    """A client's chat on its way to providers; it is read in full once, if it must be."""
 
-    def __init__(self, chat: ChatRequest, dialect: Dialect) -> None:
-        self.chat = chat
-        self.dialect = dialect
+    def __init__(self, chat: ChatRequest, client: Dialect) -> None:
+        self._chat = chat
+        self._client = client
         self._conversation: Conversation | None = None
 
-    def lacking(self, provider: Dialect) -> dict[Feature | str, str]:
+    def lacking(self, provider: Dialect) -> "Lacking":
         """What this provider's dialect cannot carry of it. Raises BadRequest."""
-        return {} if provider is self.dialect else lacking(self.conversation(), provider)
+        return NOTHING if provider is self._client else lacking(self.conversation(), provider)
 
-    def written(self, provider: Dialect, model: str, *, ask_usage: bool) -> ProviderRequest:
-        """The request for this provider. `ask_usage`: it may be asked for. Raises BadRequest."""
-        if provider is self.dialect:
-            is_asked = ask_usage and self.chat.is_stream and not self.chat.wants_usage
-            return provider.pass_request(self.chat, model, is_asked)
-        return provider.write_request(replace(self.conversation(), asks_usage=ask_usage), model)
+    def written(self, provider: Dialect, model: str, manner: Manner) -> ProviderRequest:
+        """The request for this provider. Raises BadRequest."""
+        if provider is self._client:
+            is_asked = self._chat.is_stream and not self._chat.wants_usage and manner.asks_usage
+            return provider.pass_request(self._chat, model, is_asked)
+        return provider.write_request(self.conversation(), model, manner)
 
     def conversation(self) -> Conversation:
         """All of it. Raises BadRequest."""
         if self._conversation is None:
-            self._conversation = self.dialect.read_conversation(self.chat)
+            self._conversation = self._client.read_conversation(self._chat)
         return self._conversation
 
+    def read_whole(
+        self, body: bytes, provider: Dialect, about: Started
+    ) -> tuple[Outcome, Usage | None, bytes]:
+        """What a whole answer is, its usage, and its bytes for the client. `about` stands in for
+        what the provider did not say of it."""
+        if provider is self._client:
+            outcome, usage = provider.peek_answer(body)
+            return outcome, usage, body
+        try:
+            answer = provider.read_answer(body)
+        except Malformed:
+            outcome = provider.peek_answer(body)[
+                0
+            ]  # says more of an error, and reads less than all
+            return Outcome.MALFORMED if outcome is Outcome.ANSWERED else outcome, None, b""
+        written = self._client.write_answer(_filled(answer, about), self._chat)
+        return Outcome.ANSWERED, answer.usage, written
 
-def lacking(conversation: Conversation, provider: Dialect) -> dict[Feature | str, str]:
-    """What a provider's dialect cannot carry: the client's name of each member, by feature; members
-    that have no neutral form by themselves."""
-    features: dict[Feature | str, str] = {
-        feature: param
-        for feature, param in conversation.uses.items()
-        if feature not in provider.carries
-    }
-    return features | {param: param for param in conversation.others}
-
-
-def read_whole(
-    body: bytes, client: Dialect, provider: Dialect
-) -> tuple[Outcome, Usage | None, bytes]:
-    """What a whole answer is, its usage, and its bytes for the client."""
-    if client is provider:
-        outcome, usage = provider.peek_answer(body)
-        return outcome, usage, body
-    try:
-        answer = provider.read_answer(body)
-    except Malformed:
-        outcome = provider.peek_answer(body)[0]  # says more of an error, and reads less than all
-        return Outcome.MALFORMED if outcome is Outcome.ANSWERED else outcome, None, b""
-    return Outcome.ANSWERED, answer.usage, client.write_answer(answer)
+    def watcher(self, provider: Dialect, about: Started) -> Watcher:
+        """What follows a stream from this provider to this client. `about`: as `read_whole`'s."""
+        if provider is self._client:
+            return provider.watcher(self._chat)
+        return Translator(self._chat, self._client, provider, about)
 
 
-def watcher(chat: ChatRequest, client: Dialect, provider: Dialect) -> Watcher:
-    """What follows a stream from this provider to this client."""
-    return provider.watcher(chat) if client is provider else Translator(chat, client, provider)
+@dataclass(frozen=True, slots=True)
+class Lacking:
+    """What a provider's dialect cannot carry, by the client's names: what the request is about, and
+    parameters that a policy may allow to leave out."""
+
+    content: tuple[str, ...]
+    parameters: tuple[str, ...]
+
+
+NOTHING = Lacking((), ())
+
+
+def lacking(conversation: Conversation, provider: Dialect) -> Lacking:
+    """What this dialect cannot carry, in the order in which it was found."""
+    content = [param for param in conversation.others if param not in conversation.extras]
+    parameters = [param for param in conversation.others if param in conversation.extras]
+    for feature, param in conversation.uses.items():
+        if feature not in provider.carries:
+            (parameters if feature in PARAMETERS else content).append(param)
+    return Lacking(tuple(dict.fromkeys(content)), tuple(dict.fromkeys(parameters)))
 
 
 class Translator:
     """A watcher whose bytes are another dialect's."""
 
-    def __init__(self, chat: ChatRequest, client: Dialect, provider: Dialect) -> None:
+    def __init__(
+        self, chat: ChatRequest, client: Dialect, provider: Dialect, about: Started
+    ) -> None:
+        self._about = about
         self._reader = provider.reader()
         self._writer = client.writer(chat)
+        self._is_done = False
 
     def watch(self, event: SseEvent) -> StreamEvent | None:
         try:
@@ -94,22 +116,30 @@ class Translator:
             return None
 
     def end(self) -> bytes | None:
+        if self._is_done:
+            return b""
         try:
             last = self._written(self._reader.end())
         except Malformed:
             return None
         return last.raw if last.is_done else None
 
+    def fail(self, error: TiergateError) -> bytes:
+        return self._writer.fail(error)
+
     def _written(self, events: list[ChatEvent]) -> StreamEvent:
         raw: list[bytes] = []
-        has_content = is_done = False
+        has_content = False
         choices: list[int] = []
         finished: list[int] = []
         usage: Usage | None = None
         for event in events:
+            said = event
             match event:
                 case Failed():
                     return StreamEvent(b"".join(raw), error=event.message)
+                case Started():
+                    said = _filled(event, self._about)
                 case PartStarted():
                     has_content = has_content or isinstance(event.kind, ToolCall)
                     choices.append(event.choice)
@@ -120,15 +150,25 @@ class Translator:
                 case Used():
                     usage = event.usage
                 case Done():
-                    is_done = True
+                    self._is_done = True
                 case _:
                     pass
-            raw.append(self._writer.write(event))
+            raw.append(self._writer.write(said))
         return StreamEvent(
             b"".join(raw),
             has_content=has_content,
             choices=tuple(choices),
             finished=tuple(finished),
-            is_done=is_done,
+            is_done=self._is_done,
             usage=usage,
         )
+
+
+def _filled[T: (Answer, Started)](said: T, about: Started) -> T:
+    """What is said of an answer, with what its provider left out."""
+    return replace(
+        said,
+        id=said.id or about.id,
+        model=said.model or about.model,
+        created=said.created or about.created,
+    )

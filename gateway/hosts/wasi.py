@@ -90,11 +90,11 @@ class _Held:
 
 async def _read_request(request: wasi.Request, spare: SpareTrailers, held: _Held) -> Request:
     method = _METHODS.get(type(request.get_method()), "OTHER")
-    path = (request.get_path_with_query() or "/").partition("?")[0]
+    path, _, query = (request.get_path_with_query() or "/").partition("?")
     with request.get_headers() as fields:
         headers = Headers(decoded(fields))
     if method != "POST":
-        return Request(method, path, headers)
+        return Request(method, path, headers, query=query)
     length = content_length(headers)
     rx, trailers = wasi.Request.consume_body(
         request, wit_world.result_unit_wasi_http_types_error_code_future(_consumed)[1]
@@ -113,9 +113,9 @@ async def _read_request(request: wasi.Request, spare: SpareTrailers, held: _Held
             else:
                 parts.append(chunk)
     if size > MAX_BODY:
-        return Request(method, path, headers, over_limit=MAX_BODY)
+        return Request(method, path, headers, over_limit=MAX_BODY, query=query)
     if is_unread:
-        return Request(method, path, headers, is_unread=True)
+        return Request(method, path, headers, is_unread=True, query=query)
     if length is None:
         is_broken = isinstance(await trailers.read(), Err)
     else:
@@ -123,7 +123,7 @@ async def _read_request(request: wasi.Request, spare: SpareTrailers, held: _Held
         if not is_broken:  # else they say that it was cut, which would cut our answer too
             spare.put(trailers)
     body = parts[0] if len(parts) == 1 else b"".join(parts)
-    return Request(method, path, headers, body, is_broken=is_broken)
+    return Request(method, path, headers, body, is_broken=is_broken, query=query)
 
 
 def _to_wasi(response: Response, spare: SpareTrailers) -> wasi.Response:

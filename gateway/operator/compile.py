@@ -79,7 +79,9 @@ def _validated(raw: dict[str, object], file: str) -> PolicyFile:
             "must have a `base_url`: Tiergate does not know this provider's address",
         )
         for name, table in _table(raw, "providers").items()
-        if name not in PROVIDERS and isinstance(table, dict) and "base_url" not in table
+        if not (name in PROVIDERS and PROVIDERS[name].base_url)
+        and isinstance(table, dict)
+        and "base_url" not in table
     ]
     try:
         source = PolicyFile.model_validate(raw, context=_names(raw))
@@ -129,7 +131,8 @@ def _judge(source: PolicyFile) -> str | None:
 
 def _used(source: PolicyFile) -> list[str]:
     judge = _judge(source)
-    return list(dict.fromkeys([*_listed(source), *([judge] if judge else [])]))
+    embeddings = source.embeddings.targets if source.embeddings else []
+    return list(dict.fromkeys([*_listed(source), *embeddings, *([judge] if judge else [])]))
 
 
 def _used_providers(source: PolicyFile) -> dict[str, Provider]:
@@ -140,12 +143,27 @@ def _used_providers(source: PolicyFile) -> dict[str, Provider]:
 def _provider(name: str, table: ProviderTable | None) -> Provider:
     """The known row, or a plain one, with the file's columns in place of its own."""
     given = table.model_dump(exclude_none=True) if table else {}
-    known = PROVIDERS.get(name) or Provider(name, base_url="", key=None)
+    known = PROVIDERS.get(name) or replace(
+        _PLAIN[given.get("dialect", "openai-chat")], name=name, base_url="", key=None
+    )
+    if "base_url" in given or "dialect" in given:  # what it speaks besides is no longer known
+        known = replace(known, other_dialects=())
+    if given.get("key_header") == "authorization":
+        given.setdefault("key_prefix", "Bearer ")
     columns: dict[str, Any] = {
         column: tuple(value) if isinstance(value, list) else value
         for column, value in given.items()
     }
     return replace(known, **columns)
+
+
+# A provider of one's own is spoken to as the one that made its dialect.
+_PLAIN = {
+    "openai-chat": Provider("", base_url="", key=None),
+    "openai-responses": Provider("", base_url="", key=None, dialect="openai-responses"),
+    "anthropic-messages": PROVIDERS["anthropic"],
+    "gemini": PROVIDERS["google"],
+}
 
 
 def _prices(
@@ -156,14 +174,18 @@ def _prices(
 
     prices: dict[str, Price] = {}
     warnings: list[str] = []
+    embeddings = source.embeddings.targets if source.embeddings else []
+    chats = {id_ for id_ in _used(source) if id_ not in embeddings}
     for id_ in _used(source):
         provider, _, model = id_.partition("/")
         base_url = providers[provider].base_url
         if table := source.prices.get(id_):
-            prices[id_] = Price(table.input, table.output, table.cached_input)
+            prices[id_] = Price(table.input, table.output, table.cached_input, table.cache_write)
         elif is_loopback(base_url):
             continue  # A model of one's own has no price by the token.
-        elif isinstance(found := known_price(base_url, model, today), NoPrice):
+        elif isinstance(
+            found := known_price(base_url, model, today, has_output=id_ in chats), NoPrice
+        ):
             warnings.append(
                 f"{path_of(('prices', id_))}: no price: {found.reason}."
                 f" Its cost will be absent; to have it, add [{path_of(('prices', id_))}]"
@@ -171,7 +193,8 @@ def _prices(
         else:
             prices[id_] = found
     warnings += [
-        f"{path_of(('prices', id_))}: not used: no tier, [models] or classifier has this model"
+        f"{path_of(('prices', id_))}: not used: no tier, [models], [embeddings] or classifier has"
+        " this model"
         for id_ in source.prices
         if id_ not in _used(source)
     ]
@@ -196,6 +219,7 @@ def _compiled(
         "name": source.name,
         "default_tier": source.default_tier,
         "unknown_model": source.unknown_model,
+        "on_unsupported": source.on_unsupported,
         "max_attempts": source.max_attempts,
         "client_keys": list(dict.fromkeys(source.client.keys)) if source.client else None,
         "cors_origins": (source.cors and source.cors.origins) or None,
@@ -209,7 +233,12 @@ def _compiled(
         },
         "timeouts": source.timeouts.model_dump(),
         "providers": {
-            name: {**asdict(row), "key_prefix": row.key_prefix or None}
+            name: {
+                **asdict(row),
+                "key_prefix": row.key_prefix or None,
+                "path": row.path or None,
+                "query": row.query or None,
+            }
             for name, row in providers.items()
         },
         "tiers": [
@@ -221,6 +250,10 @@ def _compiled(
                 ],
             }
             for tier in source.tiers
+        ],
+        "embeddings": [
+            {**_split(id_), "weight": 1 if number == 0 else 0}
+            for number, id_ in enumerate(source.embeddings.targets if source.embeddings else [])
         ],
         "models": {id_: table.model_dump() for id_, table in source.models.items()},
         "prices": {id_: asdict(price) for id_, price in prices.items()},

@@ -186,7 +186,7 @@ def _base_url(value: str) -> str:
     if not _PATH.fullmatch(parts.path):
         raise broken(f"{rule}, its path of letters, digits, / and -._~!$&()*+,;=:@ or %XX only")
     base = value.rstrip("/")
-    if ending := re.search(r"(?:/chat)?/completions$", base):
+    if ending := re.search(r"(?:/chat)?/completions$|/responses$|/messages$", base):
         raise broken(f"{rule}: leave out {ending[0]}, the gateway adds the endpoint's path")
     return base
 
@@ -225,8 +225,32 @@ def _judge_options(value: dict[str, object]) -> dict[str, object]:
     return value
 
 
+def _fixed_header(value: str) -> str:
+    name, colon, text = value.partition(":")
+    if not colon or not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,63}", name) or not text.strip():
+        raise broken("must be written `name: value`, the name in lower case")
+    if not re.fullmatch(r"[ -~]{1,200}", text):
+        raise broken("must be written `name: value`, of printable ASCII and 200 characters at most")
+    return _passed_header(name) + f": {text.strip()}"
+
+
 BaseUrl = Annotated[str, AfterValidator(_base_url)]
 Origin = Annotated[str, AfterValidator(_origin)]
+FixedHeader = Annotated[str, AfterValidator(_fixed_header)]
+PathPattern = Annotated[
+    str,
+    *_text(
+        r"(?:/(?:[A-Za-z0-9._~-]+|\{model\}))+",
+        "must be a path like /deployments/{model}, without a slash at its end",
+    ),
+]
+Query = Annotated[
+    str,
+    *_text(
+        r"[A-Za-z0-9._~-]+=[A-Za-z0-9._~%-]*(?:&[A-Za-z0-9._~-]+=[A-Za-z0-9._~%-]*)*",
+        "must be like api-version=2024-10-21, without the '?'",
+    ),
+]
 PassedHeader = Annotated[HeaderName, AfterValidator(_passed_header)]
 KeyHeader = Annotated[HeaderName, AfterValidator(_key_header)]
 KeyPrefix = Annotated[

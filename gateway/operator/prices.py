@@ -29,9 +29,12 @@ class NoPrice:
     reason: str
 
 
-def known_price(base_url: str, model: str, today: date) -> Price | NoPrice:
-    """The price of `model` at the provider whose API is at `base_url`, as of `today`."""
-    found = _models(base_url, model)
+def known_price(
+    base_url: str, model: str, today: date, *, has_output: bool = True
+) -> Price | NoPrice:
+    """The price of `model` at the provider whose API is at `base_url`, as of `today`. Embeddings
+    have no output."""
+    found = _models(base_url, model, has_output=has_output)
     if not found:
         return NoPrice("genai-prices does not know it")
     if len(found) > 1:
@@ -39,27 +42,31 @@ def known_price(base_url: str, model: str, today: date) -> Price | NoPrice:
     price = _as_of(found[0], today)
     if isinstance(price, NoPrice):
         return price
-    numbers = [price.input_mtok, price.output_mtok, price.cache_read_mtok]
+    numbers = [price.input_mtok, price.output_mtok, price.cache_read_mtok, price.cache_write_mtok]
     if any(isinstance(number, TieredPrices) for number in numbers):
         return NoPrice("its price depends on the length of the prompt")
     if price.requests_kcount is not None:
         return NoPrice("each request has a price of its own")
-    input_, output, cached = (_dollars(number) for number in numbers)
+    input_, output, cached, written = (_dollars(number) for number in numbers)
+    if not has_output:
+        output = output or 0.0
     if input_ is None or output is None:
         return NoPrice("genai-prices has no price for it")
-    return Price(input_, output, cached)
+    return Price(input_, output, cached, written)
 
 
-def _models(base_url: str, model: str) -> list[ModelInfo]:
+def _models(base_url: str, model: str, *, has_output: bool) -> list[ModelInfo]:
     providers = [
         provider
         for provider in get_snapshot().providers
         if re.match(rf"(?:{provider.api_pattern})(?=[/:]|$)", base_url)
     ]
     # Entries without a price for output are no rivals: OpenAI has a second table like that.
-    chat = [info for row in providers for info in row.models if _has_output(info)]
-    exact = [info for info in chat if info.id == model]
-    return exact or [info for info in chat if info.is_match(model)]
+    models = [
+        info for row in providers for info in row.models if _has_output(info) or not has_output
+    ]
+    exact = [info for info in models if info.id == model]
+    return exact or [info for info in models if info.is_match(model)]
 
 
 def _has_output(info: ModelInfo) -> bool:

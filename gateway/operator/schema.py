@@ -9,11 +9,13 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
-from gateway.core.policy import DIALECTS, Permission, UnknownModel
+from gateway.core.policy import OnUnsupported, Permission, UnknownModel
+from gateway.core.providers import LimitMember, Signing
 from gateway.operator.fields import (
     BaseUrl,
     DefaultTier,
     Description,
+    FixedHeader,
     JudgeMode,
     JudgeOptions,
     KeyHeader,
@@ -22,13 +24,17 @@ from gateway.operator.fields import (
     ModelId,
     Origin,
     PassedHeader,
+    PathPattern,
     PolicyName,
     ProviderName,
+    Query,
     SecretName,
     TierName,
     Usd,
     broken,
 )
+
+DialectName = Literal["openai-chat", "openai-responses", "anthropic-messages", "gemini"]
 
 MOST_ATTEMPTS = 10  # Each may take the whole of its timeout; more is a queue, not a failover.
 HEAVIEST = 1_000_000
@@ -160,16 +166,35 @@ class ProviderTable(Table):
     """One provider, as `[providers.NAME]`. For the names that Tiergate knows, every field is
     optional and the known row is the default; any other name needs `base_url`."""
 
-    dialect: Literal["openai-chat"] | None = Field(
+    dialect: DialectName | None = Field(
         default=None,
-        description=f"The wire format it speaks: {', '.join(f'`{name}`' for name in DIALECTS)}.",
-        examples=["openai-chat"],
+        description="The wire format it speaks. It also decides the defaults of a provider of your"
+        " own: where its key goes, and which version it is told. Default: `openai-chat`.",
+        examples=["anthropic-messages"],
+    )
+    other_dialects: list[DialectName] | None = Field(
+        default=None,
+        description="What it speaks besides: a client of one of these is passed through instead of"
+        " translated.",
+        examples=[["openai-responses"]],
     )
     base_url: BaseUrl | None = Field(
         default=None,
-        description="Where it is: the part before `/chat/completions`, without query, fragment or"
-        " password. `http://` to another machine is allowed, with a warning.",
+        description="Where it is: the part before `/chat/completions` (`/responses`, `/messages`,"
+        " `/models/...`), without query, fragment or password. `http://` to another machine is"
+        " allowed, with a warning.",
         examples=["https://llm.example.com/v1"],
+    )
+    path: PathPattern | None = Field(
+        default=None,
+        description="What stands between `base_url` and the dialect's own path; `{model}` in it is"
+        " the model's name, as Azure's deployments want it.",
+        examples=["/deployments/{model}"],
+    )
+    query: Query | None = Field(
+        default=None,
+        description="What is added to the address behind `?`.",
+        examples=["api-version=2024-10-21"],
     )
     key: SecretName | None = Field(
         default=None,
@@ -179,14 +204,26 @@ class ProviderTable(Table):
     )
     key_header: KeyHeader | None = Field(
         default=None,
-        description="The request header that carries the key. Default: `authorization`.",
+        description="The request header that carries the key. Default: `authorization`;"
+        " `x-api-key` for Anthropic's dialect, `x-goog-api-key` for Gemini's.",
         examples=["api-key"],
     )
     key_prefix: KeyPrefix | None = Field(
         default=None,
         description="What stands before the key in that header. Default: `Bearer ` (with its"
-        " space).",
+        " space) in `authorization` and for OpenAI's dialects, else nothing.",
         examples=[""],
+    )
+    signing: Signing | None = Field(
+        default=None,
+        description="How a request proves whose it is: `key` sends the key in its header.",
+        examples=["key"],
+    )
+    headers: list[FixedHeader] | None = Field(
+        default=None,
+        description="Headers that it is always sent, as `name: value` with the name in lower case."
+        " They are no place for keys. Default for Anthropic's dialect: its version.",
+        examples=[["anthropic-version: 2023-06-01"]],
     )
     sends_usage_on_request: bool | None = Field(
         default=None,
@@ -205,6 +242,37 @@ class ProviderTable(Table):
         " than the policy's: a request that has one is not sent to this provider.",
         examples=[["models", "route"]],
     )
+    limit_member: LimitMember | None = Field(
+        default=None,
+        description="Its member for the token limit, where a client of another dialect is"
+        " translated to `openai-chat`. Default: `max_completion_tokens`.",
+        examples=["max_tokens"],
+    )
+    has_developer: bool | None = Field(
+        default=None,
+        description="Whether it knows the role `developer`, where a client is translated to"
+        " `openai-chat`; else `system` is written. Default: true.",
+        examples=[False],
+    )
+
+
+class EmbeddingsTable(Table):
+    """Who serves `POST /v1/embeddings`. Without it nobody does."""
+
+    targets: list[ModelId] = Field(
+        min_length=1,
+        description="Providers of dialect `openai-chat`. A client names one, or its model; `auto`"
+        " and no name mean the first. Vectors of two models cannot be compared: only targets with"
+        " the same model stand in for each other.",
+        examples=[["openai/text-embedding-3-small"]],
+    )
+
+    @field_validator("targets")
+    @classmethod
+    def _once(cls, targets: list[str]) -> list[str]:
+        if twice := next((each for each in targets if targets.count(each) > 1), None):
+            raise broken(f"must list a model once, and lists {twice} twice")
+        return targets
 
 
 class TargetTable(Table):
@@ -287,6 +355,12 @@ class PriceTable(Table):
         " cost what others do.",
         examples=[0.075],
     )
+    cache_write: Usd | None = Field(
+        default=None,
+        description="USD per million input tokens that the provider put into its cache. Without it"
+        " they cost what others do.",
+        examples=[3.75],
+    )
 
 
 class PolicyFile(Table):
@@ -305,6 +379,14 @@ class PolicyFile(Table):
         description="A client names a model that the policy does not list: `classify` it as if it"
         " had written `auto` (an unchanged application works), or `reject` it with 404.",
         examples=["reject"],
+    )
+    on_unsupported: OnUnsupported = Field(
+        default="reject",
+        description="A request has a parameter that a target's dialect cannot carry: `reject` skips"
+        " that target, and answers 400 if no other is left; `drop` leaves the parameter out and"
+        " names it in `x-tiergate-dropped`. What is said, tools and output formats are never left"
+        " out.",
+        examples=["drop"],
     )
     max_attempts: int = Field(
         default=3,
@@ -326,6 +408,7 @@ class PolicyFile(Table):
         default_factory=dict, description="Providers of your own, or changes to known ones."
     )
     tiers: list[TierTable] = Field(min_length=1, description="The tiers, cheapest first.")
+    embeddings: EmbeddingsTable | None = Field(default=None, description="Who serves embeddings.")
     models: dict[ModelId, ModelTable] = Field(
         default_factory=dict, description="More models, and what models can take."
     )

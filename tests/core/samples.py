@@ -7,7 +7,7 @@ from typing import Any
 
 from gateway.core.chat import ChatRequest
 from gateway.core.compiled import canonical, load, version_of
-from gateway.core.dialects.openai_chat import parse_request
+from gateway.core.dialects.openai_chat.parsing import parse_request
 from gateway.core.policy import Policy
 from gateway.core.providers import Provider
 
@@ -18,7 +18,7 @@ def provider(name: str, **members: object) -> dict[str, object]:
     """A provider's row as it is compiled."""
     row = Provider(name, f"https://{name}.test/v1", f"{name.upper()}_KEY")
     columns = {
-        column: list(value) if isinstance(value, tuple) else value
+        column: list(value) if isinstance(value, tuple) else (None if value == "" else value)
         for column, value in asdict(row).items()
     }
     assert not set(members) - set(columns)
@@ -35,6 +35,7 @@ _SAMPLE: dict[str, Any] = {
     "name": "test",
     "default_tier": "balanced",
     "unknown_model": "classify",
+    "on_unsupported": "reject",
     "max_attempts": 4,
     "client_keys": None,
     "cors_origins": None,
@@ -75,10 +76,11 @@ _SAMPLE: dict[str, Any] = {
             "targets": [target("beta/org/large"), target("alpha/medium")],
         },
     ],
+    "embeddings": [],
     "models": {"alpha/extra": {"images": False, "tools": False}},
     "prices": {
-        "alpha/medium": {"input": 1.0, "output": 10.0, "cached_input": 0.5},
-        "beta/medium": {"input": 2.0, "output": 20.0, "cached_input": None},
+        "alpha/medium": {"input": 1.0, "output": 10.0, "cached_input": 0.5, "cache_write": None},
+        "beta/medium": {"input": 2.0, "output": 20.0, "cached_input": None, "cache_write": None},
     },
 }
 

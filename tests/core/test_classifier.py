@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from gateway.core.classifier import excerpt as excerpts
 from gateway.core.classifier.excerpt import Excerpt, capped, make_excerpt
 from gateway.core.classifier.harness import ADDED, WRAPPERS, user_words
-from gateway.core.classifier.prompt import encode_question, read_reply
+from gateway.core.classifier.prompt import read_reply, write_question
+from gateway.core.dialect import AS_DOCUMENTED
+from gateway.core.dialects import OPENAI_CHAT
 from gateway.core.jsontext import parse
 from tests.core.samples import TIERS, chat, policy, said
 
@@ -199,7 +201,10 @@ def test_capped(text: str, head: int, tail: int) -> None:
 
 
 def asked(found: Excerpt, **options: object) -> dict[str, Any]:
-    question = parse(encode_question("judge-1", policy().tiers.values(), found, options))
+    tiers = policy().tiers.values()
+    asked = write_question(OPENAI_CHAT, AS_DOCUMENTED, "judge-1", tiers, found, options)
+    question = parse(asked.body)
+    assert asked.path == "/chat/completions"
     assert isinstance(question, dict)
     return question
 
@@ -285,23 +290,23 @@ def answer(content: object) -> bytes:
 )
 def test_replies(content: object, expected: str | None) -> None:
     """A reply that names a tier is that tier; whatever else comes back is no judgement."""
-    assert read_reply(answer(content), TIERS) == expected
+    assert read_reply(OPENAI_CHAT, answer(content), TIERS) == expected
 
 
 @pytest.mark.parametrize("name", ["7", "true", "[]"])
 def test_names_that_look_like_json(name: str) -> None:
     """A tier may be called what JSON would read as something else."""
-    assert read_reply(answer(name), [name]) == name
-    assert read_reply(answer(json.dumps({"tier": name})), [name]) == name
+    assert read_reply(OPENAI_CHAT, answer(name), [name]) == name
+    assert read_reply(OPENAI_CHAT, answer(json.dumps({"tier": name})), [name]) == name
 
 
 @given(st.binary(max_size=60))
 def test_any_reply(body: bytes) -> None:
     """Any bytes are a reply that names no tier."""
-    assert read_reply(body, TIERS) is None
+    assert read_reply(OPENAI_CHAT, body, TIERS) is None
 
 
 @given(TEXT)
 def test_any_text(text: str) -> None:
     """Any text names a tier of ours or none."""
-    assert read_reply(answer(text), TIERS) in {None, *TIERS}
+    assert read_reply(OPENAI_CHAT, answer(text), TIERS) in {None, *TIERS}

@@ -7,12 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.dialects.openai_chat import (
-    encode_request,
-    error_body,
-    error_event,
-    parse_request,
-)
+from gateway.core.dialects.openai_chat.errors import error_body, error_event
+from gateway.core.dialects.openai_chat.parsing import parse_request
+from gateway.core.dialects.openai_chat.passing import encode_request
 from gateway.core.errors import (
     BadRequest,
     ClientError,

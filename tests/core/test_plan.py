@@ -7,8 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.core.asked import Chat
+from gateway.core.chat import ChatRequest
 from gateway.core.decide import Decision
-from gateway.core.plan import make_plan, no_target
+from gateway.core.dialects import OPENAI_CHAT
+from gateway.core.plan import Plan, candidates_of, make_plan, no_target
 from gateway.core.policy import Policy, Target
 from tests.core.samples import chat, policy, provider, target
 
@@ -22,6 +25,18 @@ def drawn(*numbers: float) -> Callable[[], float]:
     """These draws, one after the other; one more is an error."""
     rest = list(numbers)
     return lambda: rest.pop(0)
+
+
+def plan_of(
+    rules: Policy,
+    decision: Decision,
+    request: ChatRequest,
+    has_secret: Callable[[str], bool],
+    draw: Callable[[], float],
+) -> Plan:
+    """The plan for a chat of a client that speaks OpenAI's dialect."""
+    candidates = candidates_of(rules, decision)
+    return make_plan(rules, candidates, Chat(request, OPENAI_CHAT), has_secret, draw)
 
 
 def lacks(*names: str) -> Callable[[str], bool]:
@@ -38,7 +53,7 @@ def weighted(*weights: int, **changes: object) -> Policy:
 
 def order(rules: Policy, *draws: float) -> list[str]:
     """The models of the plan for the default tier, first to last."""
-    plan = make_plan(rules, Decision(None, "default"), chat(), lacks(), drawn(*draws))
+    plan = plan_of(rules, Decision(None, "default"), chat(), lacks(), drawn(*draws))
     return [item.model for item in plan.attempts]
 
 
@@ -106,14 +121,14 @@ def test_max_attempts(limit: int, expected: int) -> None:
 def test_max_attempts_counts_usable_targets() -> None:
     """A target that is left out takes no attempt away."""
     rules = policy(max_attempts=1)
-    plan = make_plan(rules, Decision("balanced", "model"), chat(), lacks("ALPHA_KEY"), drawn())
+    plan = plan_of(rules, Decision("balanced", "model"), chat(), lacks("ALPHA_KEY"), drawn())
     assert [item.id for item in plan.attempts] == ["beta/medium"]
 
 
 def test_a_model_asked_for_is_the_only_one() -> None:
     """A direct request is served by that model or not at all."""
     asked = Target("alpha", "extra")
-    plan = make_plan(policy(), Decision(None, "direct", asked), chat(), lacks(), drawn())
+    plan = plan_of(policy(), Decision(None, "direct", asked), chat(), lacks(), drawn())
     assert plan.attempts == (asked,)
 
 
@@ -132,7 +147,7 @@ def test_why_a_target_is_left_out(
 ) -> None:
     """A target without its key, or that cannot take the request, is left out with the reason."""
     decision = Decision(None, "direct", Target("alpha", "extra"))
-    plan = make_plan(policy(), decision, chat(**members), lacks(*missing), drawn())
+    plan = plan_of(policy(), decision, chat(**members), lacks(*missing), drawn())
     assert plan.attempts == ()
     [left_out] = plan.left_out
     assert left_out.target.id == "alpha/extra"
@@ -148,16 +163,16 @@ def test_members_a_provider_is_not_sent() -> None:
     """A member that could choose another model keeps the request from that provider."""
     rules = policy(providers__alpha=provider("alpha", refuses=["models", "route"]))
     decision = Decision("balanced", "model")
-    plan = make_plan(rules, decision, chat(models=["alpha/dear"]), lacks(), drawn())
+    plan = plan_of(rules, decision, chat(models=["alpha/dear"]), lacks(), drawn())
     assert [item.id for item in plan.attempts] == ["beta/medium"]
     assert [(item.target.id, item.param) for item in plan.left_out] == [("alpha/medium", "models")]
-    assert not make_plan(rules, decision, chat(model="auto"), lacks(), drawn(0.0)).left_out
+    assert not plan_of(rules, decision, chat(model="auto"), lacks(), drawn(0.0)).left_out
 
 
 def test_the_error_is_the_gateways_if_one_target_could_have_served() -> None:
     """Only where every target lacks what the client asks for is it the client's error."""
     rules = policy(models={"alpha/medium": {"images": False, "tools": True}})
-    plan = make_plan(
+    plan = plan_of(
         rules, Decision("balanced", "model"), chat(messages=IMAGE), lacks("BETA_KEY"), drawn()
     )
     error = no_target(plan)
@@ -169,14 +184,14 @@ def test_the_error_is_the_gateways_if_one_target_could_have_served() -> None:
 def test_without_facts_a_model_can_take_it() -> None:
     """A model the policy knows nothing about is tried with images and tools."""
     request = chat(messages=IMAGE, tools=TOOLS)
-    plan = make_plan(policy(), Decision("balanced", "model"), request, lacks(), drawn(0.0))
+    plan = plan_of(policy(), Decision("balanced", "model"), request, lacks(), drawn(0.0))
     assert len(plan.attempts) == 2
 
 
 def test_a_provider_without_a_key() -> None:
     """A provider that needs no key is usable without one."""
     rules = policy(providers__alpha=provider("alpha", key=None))
-    plan = make_plan(rules, Decision("fast", "model"), chat(), lacks("ALPHA_KEY"), drawn())
+    plan = plan_of(rules, Decision("fast", "model"), chat(), lacks("ALPHA_KEY"), drawn())
     assert [item.id for item in plan.attempts] == ["alpha/small"]
 
 
@@ -184,5 +199,5 @@ def test_a_provider_that_takes_no_stream_options_is_left_out() -> None:
     """A client that asks for usage in the stream is not sent where that is refused."""
     rules = weighted(1, providers={"alpha": provider("alpha", sends_usage_on_request=False)})
     asked = chat(stream=True, stream_options={"include_usage": True})
-    found = make_plan(rules, Decision("all", "forced"), asked, lacks(), drawn())
+    found = plan_of(rules, Decision("all", "forced"), asked, lacks(), drawn())
     assert [item.param for item in found.left_out] == ["stream_options"]

@@ -17,7 +17,7 @@ from gateway.core.decide import DecidedBy, Decision
 from gateway.core.outcomes import Attempt, Outcome
 from gateway.core.policy import Target
 from gateway.core.record import ClassifierCall, Record
-from gateway.flow import ENDPOINTS
+from gateway.endpoints import EndpointName
 from tests.core.samples import policy
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -58,7 +58,7 @@ RECORDS = st.builds(
     request_id=st.just("0" * 32),
     time=st.floats(0, 4 * 10**9),
     started=st.floats(0, 10**9),
-    endpoint=st.sampled_from([*(name for name, _ in ENDPOINTS.values()), "unknown"]),
+    endpoint=st.sampled_from([*get_args(EndpointName), "unknown"]),
     policy=st.none() | st.just(POLICY),
     is_stream=st.booleans(),
     decision=st.none()
@@ -272,7 +272,7 @@ def test_the_schema_knows_the_codes_words() -> None:
     """Its lists of endpoints, outcomes and deciders are those of the code."""
     assert SCHEMA["$defs"]["outcome"]["enum"] == [str(outcome) for outcome in Outcome]
     endpoints = SCHEMA["properties"]["endpoint"]["enum"]
-    assert endpoints == [*(name for name, _ in ENDPOINTS.values()), "unknown"]
+    assert endpoints == [*get_args(EndpointName), "unknown"]
     assert set(get_args(DecidedBy)) <= set(SCHEMA["properties"]["decision"]["enum"])
 
 

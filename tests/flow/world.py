@@ -187,7 +187,7 @@ class World:
         got = await read(response)
         check(got, self)
         if method != "HEAD" and got.status >= 400:
-            assert got.error["message"]
+            assert got.json["error"]["message"], "where every dialect has it"
         return got
 
     @property

@@ -14,17 +14,26 @@ class Notes:
 
     def __init__(self) -> None:
         self.uses: dict[Feature, str] = {}
-        self._others: dict[str, None] = {}
+        self._others: dict[str, bool] = {}
 
     def use(self, feature: Feature, path: str) -> None:
         self.uses.setdefault(feature, path)
 
     def other(self, path: str) -> None:
-        self._others[path] = None
+        """Something said or wanted that no other dialect has words for."""
+        self._others[path] = False
+
+    def setting(self, path: str) -> None:
+        """The same, of which the answer is still one to this request if it is left out."""
+        self._others.setdefault(path, True)
 
     @property
     def others(self) -> tuple[str, ...]:
         return tuple(self._others)
+
+    @property
+    def extras(self) -> frozenset[str]:
+        return frozenset([path for path, is_extra in self._others.items() if is_extra])
 
     def rest(
         self,
@@ -37,4 +46,4 @@ class Notes:
         values by which a member asks for nothing."""
         for name, value in values.items():
             if value is not None and name not in known and value not in nothing.get(name, ()):
-                self.other(f"{path}.{name}" if path else name)
+                self.setting(f"{path}.{name}" if path else name)

@@ -10,6 +10,8 @@ from gateway.core.chat import Usage
 from gateway.core.conversation import Citation, Part, Reasoning, Refusal, Text, ToolCall
 from gateway.core.dialect import Malformed, ProviderError
 from gateway.core.dialects.anthropic_messages import DIALECT
+from gateway.core.dialects.anthropic_messages.answers import write_answer
+from gateway.core.dialects.anthropic_messages.errors import error_event
 from gateway.core.errors import (
     BadRequest,
     Forbidden,
@@ -43,7 +45,7 @@ def read(**members: object) -> Answer:
 
 def written(*parts: Part, finish: Finish | None = "stop", **members: Any) -> dict[str, Any]:  # noqa: ANN401
     choice = Choice(parts, finish, members.pop("stopped_by", None))
-    body: dict[str, Any] = json.loads(DIALECT.write_answer(Answer((choice,), **members)))
+    body: dict[str, Any] = json.loads(write_answer(Answer((choice,), **members)))
     return body
 
 
@@ -316,7 +318,7 @@ def test_written_usage(usage: Usage | None, expected: dict[str, object]) -> None
 
 def test_an_answer_without_choices() -> None:
     """Nothing said is a message without content."""
-    found = json.loads(DIALECT.write_answer(Answer(())))
+    found = json.loads(write_answer(Answer(())))
     assert (found["content"], found["stop_reason"]) == ([], None)
 
 
@@ -371,7 +373,7 @@ def test_error_details() -> None:
 def test_an_error_in_a_stream() -> None:
     """The SDKs raise on the event's name."""
     error = UpstreamError(502, "broken")
-    event = DIALECT.error_event(error)
+    event = error_event(error)
     assert event == b"event: error\ndata: " + DIALECT.error_body(error) + b"\n\n"
 
 

@@ -194,7 +194,7 @@ def test_the_end() -> None:
     def see(value: object) -> StreamEvent | None:
         return watcher.watch(SseEvent(json.dumps(value).encode(), b"raw"))
 
-    assert see({"type": "message_stop"}) == StreamEvent(b"")
+    assert see({"type": "message_stop"}) == StreamEvent(b"", is_done=True)
     assert watcher.end() is None
     see({"type": "message_delta", "delta": {"stop_reason": "end_turn"}})
     assert watcher.end() is None

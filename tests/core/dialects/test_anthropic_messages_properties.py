@@ -27,7 +27,8 @@ from gateway.core.conversation import (
 )
 from gateway.core.dialect import Malformed
 from gateway.core.dialects.anthropic_messages import DIALECT
-from gateway.core.dialects.anthropic_messages.requests_out import MAX_TOKENS
+from gateway.core.dialects.anthropic_messages.answers import write_answer
+from gateway.core.dialects.anthropic_messages.requests_out import MAX_TOKENS, write_request
 from gateway.core.dialects.parts import fold, unfold
 from gateway.core.errors import BadRequest
 from gateway.core.sse import SseDecoder, SseError, SseEvent
@@ -114,7 +115,7 @@ def read_back(body: bytes) -> Conversation:
 def test_a_request_that_is_written_is_read_again(conversation: Conversation) -> None:
     """A provider that reads what is written for it finds the same conversation, and no feature
     beyond those the dialect says it carries."""
-    found = read_back(DIALECT.write_request(conversation, "m").body)
+    found = read_back(write_request(conversation, "m").body)
     assert replace(found, uses={}) == conversation
     assert set(found.uses) <= DIALECT.carries
 
@@ -148,7 +149,7 @@ def answers(draw: st.DrawFn) -> Answer:
 @given(answers())
 def test_an_answer_that_is_written_is_read_again(answer: Answer) -> None:
     """A whole answer survives."""
-    assert DIALECT.read_answer(DIALECT.write_answer(answer)) == answer
+    assert DIALECT.read_answer(write_answer(answer)) == answer
 
 
 def asked() -> ChatRequest:
@@ -270,7 +271,7 @@ def test_proofs_survive_a_client(parts: tuple[Part, ...]) -> None:
     """What a client returns in its next turn is what any provider gave, with every proof; and of
     it only Anthropic's own goes to Anthropic, by either way."""
     answer = Answer((Choice(parts, "length"),))
-    whole = json.loads(DIALECT.write_answer(answer))["content"]
+    whole = json.loads(write_answer(answer))["content"]
     streamed = accumulated(written(unfold(answer)))
     assert returned(whole) == parts
     assert returned(streamed) == parts
@@ -280,7 +281,7 @@ def test_proofs_survive_a_client(parts: tuple[Part, ...]) -> None:
         for part in own
     ]
     conversation = Conversation((Turn("assistant", parts),))
-    sent = read_back(DIALECT.write_request(conversation, "m").body)
+    sent = read_back(write_request(conversation, "m").body)
     assert sent.turns[0].parts == tuple(own)
     body = json.dumps({"messages": [{"role": "assistant", "content": whole}]}).encode()
     request = DIALECT.parse_request(body, None, None)

@@ -24,7 +24,7 @@ from gateway.core.conversation import (
     Turn,
 )
 from gateway.core.dialects.anthropic_messages import DIALECT
-from gateway.core.dialects.anthropic_messages.requests_out import MAX_TOKENS
+from gateway.core.dialects.anthropic_messages.requests_out import MAX_TOKENS, write_request
 from gateway.core.errors import BadRequest
 
 NAME = DIALECT.name
@@ -33,7 +33,7 @@ HELLO = Turn("user", (Text("hello"),))
 
 
 def written(*turns: Turn, **members: Any) -> dict[str, Any]:  # noqa: ANN401 - any of its members
-    request = DIALECT.write_request(Conversation(turns or (HELLO,), **members), "m")
+    request = write_request(Conversation(turns or (HELLO,), **members), "m")
     assert request.path == "/messages"
     body: dict[str, Any] = json.loads(request.body)
     return body

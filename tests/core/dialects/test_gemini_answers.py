@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gateway.core.answers import Answer, Choice, Finish
+from gateway.core.answers import Answer, Choice, Finish, Started
 from gateway.core.chat import Usage
 from gateway.core.conversation import (
     Citation,
@@ -23,8 +23,9 @@ from gateway.core.conversation import (
 )
 from gateway.core.dialect import Malformed
 from gateway.core.dialects.gemini import DIALECT
+from gateway.core.dialects.gemini.answers import write_answer
 from gateway.core.outcomes import Outcome
-from gateway.core.translate import read_whole
+from gateway.core.translate import Translation
 
 
 def candidate(*parts: Mapping[str, object], finish: object = "STOP", **members: object) -> Json:
@@ -36,7 +37,7 @@ def read(*candidates: Mapping[str, object], **members: object) -> Answer:
 
 
 def written(*parts: Part, finish: Finish | None = "stop") -> Any:  # noqa: ANN401 - JSON
-    body = json.loads(DIALECT.write_answer(Answer((Choice(parts, finish),))))
+    body = json.loads(write_answer(Answer((Choice(parts, finish),))))
     return body["candidates"][0]
 
 
@@ -130,9 +131,11 @@ def test_an_answer_that_its_provider_calls_broken(reason: str) -> None:
     with pytest.raises(Malformed):
         DIALECT.read_answer(body)
     assert DIALECT.peek_answer(body)[0] is Outcome.ANSWERED
-    assert read_whole(body, DIALECT, DIALECT)[0] is Outcome.ANSWERED
-    other = replace(DIALECT, name="other")
-    assert read_whole(body, other, DIALECT) == (Outcome.MALFORMED, None, b"")
+    chat = DIALECT.parse_request(b'{"contents": [{"parts": []}]}', "m", None)
+    own = Translation(chat, DIALECT)
+    assert own.read_whole(body, DIALECT, Started())[0] is Outcome.ANSWERED
+    foreign = Translation(chat, replace(DIALECT, name="other"))
+    assert foreign.read_whole(body, DIALECT, Started()) == (Outcome.MALFORMED, None, b"")
 
 
 def test_a_blocked_prompt() -> None:
@@ -319,7 +322,7 @@ def test_what_is_written() -> None:
         7,
         Usage(9, 32, 4, 30, 5),
     )
-    assert json.loads(DIALECT.write_answer(answer)) == {
+    assert json.loads(write_answer(answer)) == {
         "candidates": [
             {
                 "content": {
@@ -437,12 +440,12 @@ def test_written_logprobs() -> None:
     """Tokens with their alternatives; none where none were asked for."""
     token: Json = {"token": "a", "logprob": -0.5, "bytes": [97]}
     choice = Choice((Text("a"),), "stop", logprobs=({**token, "top_logprobs": [token]},))
-    found = json.loads(DIALECT.write_answer(Answer((choice,))))["candidates"][0]["logprobsResult"]
+    found = json.loads(write_answer(Answer((choice,))))["candidates"][0]["logprobsResult"]
     candidate_ = {"token": "a", "logProbability": -0.5}
     assert found == {
         "chosenCandidates": [candidate_],
         "topCandidates": [{"candidates": [candidate_]}],
     }
     bare = Choice((Text("a"),), "stop", logprobs=({**token, "top_logprobs": []},))
-    found = json.loads(DIALECT.write_answer(Answer((bare,))))["candidates"][0]["logprobsResult"]
+    found = json.loads(write_answer(Answer((bare,))))["candidates"][0]["logprobsResult"]
     assert found == {"chosenCandidates": [candidate_]}

@@ -8,6 +8,7 @@ import pytest
 from gateway.core.conversation import Json
 from gateway.core.dialect import ProviderError
 from gateway.core.dialects.gemini import DIALECT
+from gateway.core.dialects.gemini.errors import error_event
 from gateway.core.errors import (
     BadRequest,
     Forbidden,
@@ -75,7 +76,7 @@ def test_details() -> None:
 def test_an_error_in_a_stream() -> None:
     """The official SDKs raise on an event whose first member is `error`."""
     error = UpstreamError(502, "broke")
-    assert DIALECT.error_event(error) == b"data: " + DIALECT.error_body(error) + b"\n\n"
+    assert error_event(error) == b"data: " + DIALECT.error_body(error) + b"\n\n"
     assert DIALECT.error_body(error).startswith(b'{"error": ')
 
 

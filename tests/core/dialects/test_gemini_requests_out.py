@@ -24,7 +24,7 @@ from gateway.core.conversation import (
     ToolResult,
     Turn,
 )
-from gateway.core.dialects.gemini import DIALECT
+from gateway.core.dialects.gemini.requests_out import write_request
 from gateway.core.errors import BadRequest
 from gateway.core.features import Feature
 
@@ -33,7 +33,7 @@ SKIP = "skip_thought_signature_validator"
 
 
 def body(conversation: Conversation, model: str = "gemini-3-flash") -> Json:
-    found: Json = json.loads(DIALECT.write_request(conversation, model).body)
+    found: Json = json.loads(write_request(conversation, model).body)
     return found
 
 
@@ -60,7 +60,7 @@ def config(model: str = "gemini-3-flash", **members: Any) -> Any:  # noqa: ANN40
 )
 def test_paths(model: str, is_stream: bool, path: str) -> None:  # noqa: FBT001
     """Model and streaming are said by the path alone."""
-    request = DIALECT.write_request(Conversation((HI,), is_stream=is_stream), model)
+    request = write_request(Conversation((HI,), is_stream=is_stream), model)
     assert request.path == path
     assert json.loads(request.body) == {"contents": [{"role": "user", "parts": [{"text": "hi"}]}]}
 
@@ -277,6 +277,6 @@ def test_an_effort_without_a_budget() -> None:
     uses = {Feature.EFFORT: "reasoning_effort"}
     conversation = Conversation((HI,), thinking=Thinking(effort="max"), uses=uses)
     with pytest.raises(BadRequest) as caught:
-        DIALECT.write_request(conversation, "gemini-2.5-pro")
+        write_request(conversation, "gemini-2.5-pro")
     assert caught.value.param == "reasoning_effort"
     assert body(conversation)["generationConfig"] == {"thinkingConfig": {"thinkingLevel": "MAX"}}

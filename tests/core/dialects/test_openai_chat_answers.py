@@ -268,7 +268,7 @@ def test_usage(usage: object, expected: Usage | None) -> None:
 
 def written(parts: tuple[Part, ...], finish: Finish | None = "stop") -> Json:
     """The choice that a client gets."""
-    found = json.loads(DIALECT.write_answer(Answer((Choice(parts, finish),))))
+    found = json.loads(write_answer(Answer((Choice(parts, finish),))))
     choice = found["choices"][0]
     assert isinstance(choice, dict)
     return choice
@@ -278,7 +278,7 @@ def test_what_a_client_gets() -> None:
     """The shape of OpenAI's object, with every member that its types want."""
     usage = Usage(9, 5, 4, 3, 2)
     answer = Answer((Choice((Text("a"),), "stop"),), "id", "m", 7, usage)
-    assert json.loads(DIALECT.write_answer(answer)) == {
+    assert json.loads(write_answer(answer)) == {
         "id": "id",
         "object": "chat.completion",
         "created": 7,
@@ -299,7 +299,7 @@ def test_what_a_client_gets() -> None:
             "completion_tokens_details": {"reasoning_tokens": 3},
         },
     }
-    bare = json.loads(DIALECT.write_answer(Answer((Choice(()),))))
+    bare = json.loads(write_answer(Answer((Choice(()),))))
     assert "usage" not in bare
     assert (bare["id"], bare["created"], bare["model"]) == ("", 0, "")
     assert bare["choices"][0]["finish_reason"] is None

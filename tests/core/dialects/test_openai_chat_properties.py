@@ -19,6 +19,8 @@ from gateway.core.conversation import (
 )
 from gateway.core.dialect import Malformed
 from gateway.core.dialects.openai_chat import DIALECT
+from gateway.core.dialects.openai_chat.answers import write_answer
+from gateway.core.dialects.openai_chat.requests_out import write_request
 from gateway.core.dialects.parts import fold, unfold
 from gateway.core.errors import BadRequest
 from gateway.core.sse import SseDecoder, SseError, SseEvent
@@ -106,7 +108,7 @@ def as_spoken(conversation: Conversation) -> Conversation:
 def test_a_request_that_is_written_is_read_again(conversation: Conversation) -> None:
     """A provider that reads what is written for it finds the same conversation, and no feature
     beyond those the dialect says it carries."""
-    body = DIALECT.write_request(conversation, "m").body
+    body = write_request(conversation, "m").body
     found = DIALECT.read_conversation(DIALECT.parse_request(body, None, None))
     assert replace(found, uses={}) == conversation
     assert set(found.uses) <= DIALECT.carries
@@ -145,7 +147,7 @@ WHOLE_REASONING = st.lists(FOREIGN, max_size=2) | REASONING
 @given(answers(WHOLE_REASONING))
 def test_an_answer_that_is_written_is_read_again(answer: Answer) -> None:
     """A whole answer survives, other providers' proofs of reasoning too."""
-    assert DIALECT.read_answer(DIALECT.write_answer(answer)) == answer
+    assert DIALECT.read_answer(write_answer(answer)) == answer
 
 
 def written(events: list[ChatEvent]) -> bytes:

@@ -25,7 +25,7 @@ from gateway.core.conversation import (
     ToolResult,
     Turn,
 )
-from gateway.core.dialects.openai_chat import DIALECT
+from gateway.core.dialect import Manner
 from gateway.core.dialects.openai_chat.requests_out import write_request
 
 ORIGIN = "openai-chat"
@@ -34,7 +34,7 @@ TOOL = Tool("f", "does", {"type": "object"}, is_strict=True)
 
 
 def body(conversation: Conversation) -> Json:
-    request = DIALECT.write_request(conversation, "org/m")
+    request = write_request(conversation, "org/m")
     assert request.path == "/chat/completions"
     found = json.loads(request.body)
     assert isinstance(found, dict)
@@ -147,7 +147,7 @@ def test_tool_choice(choice: ToolChoice, expected: object) -> None:
 
 def test_usage_is_asked_for_but_where_it_is_refused() -> None:
     """A provider that refuses `stream_options` gets none."""
-    request = write_request(replace(ASKED, is_stream=True, asks_usage=False), "m")
+    request = write_request(replace(ASKED, is_stream=True), "m", Manner(asks_usage=False))
     assert "stream_options" not in json.loads(request.body)
 
 

@@ -26,6 +26,7 @@ from gateway.core.answers import (
 from gateway.core.chat import Usage
 from gateway.core.conversation import Citation, Json, Reasoning, Refusal, Text, ToolCall
 from gateway.core.dialects.openai_chat import DIALECT
+from gateway.core.dialects.openai_chat.answers import write_answer
 from gateway.core.dialects.parts import unfold
 from gateway.core.sse import SseDecoder
 from tests.core.samples import chat
@@ -278,7 +279,7 @@ def test_the_sdk_gathers_the_whole_answer(answer: Answer) -> None:
         if item != "[DONE]":
             list(state.handle_chunk(ChatCompletionChunk.model_validate(item)))
     found = state.current_completion_snapshot.to_dict()
-    whole = json.loads(DIALECT.write_answer(answer))
+    whole = json.loads(write_answer(answer))
     assert found["id"] == "id"
     assert found.get("usage") == whole.get("usage")
     for got, expected in zip(found["choices"], whole["choices"], strict=True):

@@ -196,7 +196,7 @@ def test_what_is_no_answer(body: bytes) -> None:
 
 def written(*said: Part, finish: Finish | None = "stop", **members: Any) -> dict[str, Any]:  # noqa: ANN401
     answer = Answer((Choice(said, finish, **members),), "msg_1", "claude")
-    found: dict[str, Any] = json.loads(DIALECT.write_answer(answer))
+    found: dict[str, Any] = json.loads(write_answer(answer))
     Response.model_validate(found)
     return found
 

@@ -168,14 +168,16 @@ def test_error_bodies() -> None:
 
 def test_error_events() -> None:
     """An error event has the documented members, and those that OpenAI sends."""
-    raw = DIALECT.error_event(UpstreamError(502, "Broken.\nOff.", code="c"))
+    watcher = DIALECT.watcher(DIALECT.parse_request(b'{"input": "hi"}', None, None))
+    watcher.watch(SseEvent(b'{"type": "response.created", "sequence_number": 6}', b""))
+    raw = watcher.fail(UpstreamError(502, "Broken.\nOff.", code="c"))
     head, data, *rest = raw.split(b"\n")
     assert (head, rest) == (b"event: error", [b"", b""])
     value = json.loads(data.removeprefix(b"data: "))
     nested = value.pop("error")
     assert value == {
         "type": "error",
-        "sequence_number": 0,
+        "sequence_number": 7,
         "code": "c",
         "message": "Broken.\nOff.",
         "param": None,

@@ -23,14 +23,14 @@ from gateway.core.conversation import (
     ToolResult,
     Turn,
 )
-from gateway.core.dialects.openai_responses import DIALECT
+from gateway.core.dialects.openai_responses.requests_out import write_request
 
 USER = Turn("user", (Text("hi"),))
 SCHEMA: Json = {"type": "object"}
 
 
 def written(*turns: Turn, **members: Any) -> dict[str, Any]:  # noqa: ANN401
-    request = DIALECT.write_request(Conversation(turns or (USER,), **members), "m")
+    request = write_request(Conversation(turns or (USER,), **members), "m")
     assert request.path == "/responses"
     found: dict[str, Any] = json.loads(request.body)
     return found

@@ -547,12 +547,12 @@ def respond(request: httpx2.Request) -> httpx2.Response:
     """A gateway whose provider speaks another dialect; the model `broken` breaks off."""
     chat = DIALECT.parse_request(request.content, None, None)
     if not chat.is_stream:
-        return httpx2.Response(200, content=DIALECT.write_answer(ANSWER))
+        return httpx2.Response(200, content=DIALECT.write_answer(ANSWER, chat))
     writer = DIALECT.writer(chat)
     events = unfold(ANSWER)
     raw = [writer.write(event) for event in (events[:9] if chat.model == "broken" else events)]
     if chat.model == "broken":
-        raw.append(DIALECT.error_event(UpstreamError(502, "It broke off.", code="broken")))
+        raw.append(writer.fail(UpstreamError(502, "It broke off.", code="broken")))
     return httpx2.Response(200, content=b"".join(raw))
 
 

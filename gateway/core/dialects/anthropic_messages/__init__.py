@@ -2,7 +2,8 @@
 
 from gateway.core.dialect import Dialect
 from gateway.core.dialects.anthropic_messages.answers import read_answer, write_answer
-from gateway.core.dialects.anthropic_messages.errors import error_body, error_event, read_error
+from gateway.core.dialects.anthropic_messages.errors import error_body, read_error
+from gateway.core.dialects.anthropic_messages.kept import find_kept
 from gateway.core.dialects.anthropic_messages.parse import parse_request
 from gateway.core.dialects.anthropic_messages.passing import (
     MessagesWatcher,
@@ -18,12 +19,13 @@ from gateway.core.dialects.anthropic_messages.words import NAME
 DIALECT = Dialect(
     name=NAME,
     carries=CARRIES,
+    id_prefix="msg_",
     parse_request=parse_request,
+    find_kept=find_kept,
     read_conversation=read_conversation,
     write_answer=write_answer,
     writer=MessagesWriter,
     error_body=error_body,
-    error_event=error_event,
     write_request=write_request,
     read_answer=read_answer,
     reader=MessagesReader,

@@ -8,6 +8,7 @@ Blocks of tools that run at the provider are left out: nobody asked for them.
 import json
 
 from gateway.core.answers import Answer, Choice
+from gateway.core.chat import ChatRequest
 from gateway.core.conversation import Json, Part, Reasoning, Refusal, Text, ToolCall
 from gateway.core.dialect import Malformed
 from gateway.core.dialects import shapes
@@ -72,7 +73,7 @@ def read_refusal(message: Json) -> list[Refusal]:
 # --- Written -------------------------------------------------------------------
 
 
-def write_answer(answer: Answer) -> bytes:
+def write_answer(answer: Answer, chat: ChatRequest | None = None) -> bytes:  # noqa: ARG001
     """The first answer, if there are several: no client of this dialect asks for more."""
     choice = answer.choices[0] if answer.choices else Choice(())
     message = frame(answer.id, answer.model)

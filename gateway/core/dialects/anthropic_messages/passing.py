@@ -10,9 +10,10 @@ from gateway.core.conversation import Json
 from gateway.core.dialect import Malformed, ProviderRequest
 from gateway.core.dialects import shapes
 from gateway.core.dialects.anthropic_messages import proofs
-from gateway.core.dialects.anthropic_messages.errors import failure
+from gateway.core.dialects.anthropic_messages.errors import error_event, failure
 from gateway.core.dialects.anthropic_messages.usage import Counts, read_usage
 from gateway.core.dialects.anthropic_messages.words import COUNT_PATH, PATH
+from gateway.core.errors import TiergateError
 from gateway.core.jsontext import JsonError
 from gateway.core.outcomes import Outcome
 from gateway.core.sse import SseEvent
@@ -57,6 +58,20 @@ def peek_answer(body: bytes) -> tuple[Outcome, Usage | None]:
     return Outcome.ANSWERED, read_usage(answer.get("usage"))
 
 
+def peek_count(body: bytes) -> Outcome:
+    """What a provider's count under status 200 is."""
+    try:
+        answer = jsontext.parse(body)
+    except JsonError:
+        return Outcome.MALFORMED
+    match answer:
+        case {"input_tokens": int()}:
+            return Outcome.ANSWERED
+        case {"error": error} if error:
+            return Outcome.SERVER_ERROR
+    return Outcome.MALFORMED
+
+
 class MessagesWatcher:
     """Follows one stream. A `message_stop` before any reason to stop is none."""
 
@@ -74,6 +89,9 @@ class MessagesWatcher:
 
     def end(self) -> bytes | None:
         return b"" if self._is_done else None
+
+    def fail(self, error: TiergateError) -> bytes:
+        return error_event(error)
 
     def _seen(self, value: Json, raw: bytes) -> StreamEvent:
         kind = shapes.string(value, "type")
@@ -99,7 +117,7 @@ class MessagesWatcher:
                 return StreamEvent(raw, choices=(0,), finished=finished, usage=usage)
             case "message_stop":
                 if not self._has_finished:
-                    return StreamEvent(b"")  # a cut: `end` says so, and the client must not see it
+                    return StreamEvent(b"", is_done=True)  # a cut: `end` says so; none must see it
                 self._is_done = True
                 return StreamEvent(raw, is_done=True)
             case _:

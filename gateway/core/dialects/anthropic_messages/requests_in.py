@@ -91,6 +91,7 @@ def read_conversation(chat: ChatRequest) -> Conversation:
         is_stream=chat.is_stream,
         uses=notes.uses,
         others=notes.others,
+        extras=notes.extras,
     )
 
 
@@ -232,7 +233,7 @@ def _thinking(values: Json, notes: Notes) -> Thinking | None:
     notes.rest(asked, {"type", "budget_tokens", "display"}, path)
     display = fields.string(asked.get("display"), f"{path}.display")
     if display is not None and display not in _SHOWS:
-        notes.other(f"{path}.display")
+        notes.setting(f"{path}.display")
     shows = _SHOWS.get(display or "")
     match kind:
         case "enabled":
@@ -247,7 +248,7 @@ def _thinking(values: Json, notes: Notes) -> Thinking | None:
             notes.use(Feature.EFFORT, path)
             return Thinking(is_on=False, effort=effort)
         case _:  # such as `between_tools`
-            notes.other(f"{path}.type")
+            notes.setting(f"{path}.type")
             return Thinking(effort=effort) if effort else None
 
 

@@ -7,7 +7,7 @@ since the API demands them: a limit of tokens, and that a tool's arguments are a
 import json
 
 from gateway.core.conversation import Conversation, Json, Output, Thinking, Tool, ToolChoice, Turn
-from gateway.core.dialect import ProviderRequest
+from gateway.core.dialect import AS_DOCUMENTED, Manner, ProviderRequest
 from gateway.core.dialects.anthropic_messages.blocks_out import write_messages, write_system
 from gateway.core.dialects.anthropic_messages.words import PATH
 from gateway.core.features import Feature
@@ -55,7 +55,11 @@ MAX_TOKENS = 32_000
 _SYSTEM = ("system", "developer")
 
 
-def write_request(conversation: Conversation, model: str) -> ProviderRequest:
+def write_request(
+    conversation: Conversation,
+    model: str,
+    manner: Manner = AS_DOCUMENTED,  # noqa: ARG001 - every dialect is called alike
+) -> ProviderRequest:
     """The request, for a model of a provider of this dialect. Raises BadRequest where a value
     cannot be said."""
     system, turns = _split(conversation.turns)

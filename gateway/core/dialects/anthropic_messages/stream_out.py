@@ -38,8 +38,10 @@ from gateway.core.dialects.anthropic_messages import proofs
 from gateway.core.dialects.anthropic_messages.answers import frame
 from gateway.core.dialects.anthropic_messages.arguments import Fragments
 from gateway.core.dialects.anthropic_messages.citations import write_citation
+from gateway.core.dialects.anthropic_messages.errors import error_event
 from gateway.core.dialects.anthropic_messages.usage import NONE_YET, write_usage
 from gateway.core.dialects.anthropic_messages.words import write_finish
+from gateway.core.errors import TiergateError
 
 type _PartEvent = PartStarted | PartDelta | PartSigned | Cited | PartEnded
 
@@ -93,6 +95,9 @@ class MessagesWriter:
             case _:
                 return self._begin() + self._take(event)
         return b""
+
+    def fail(self, error: TiergateError) -> bytes:
+        return error_event(error)
 
     def _begin(self) -> bytes:
         """The first event. Its counts are those so far; `message_delta` has the ones that hold."""

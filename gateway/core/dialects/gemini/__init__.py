@@ -2,7 +2,8 @@
 
 from gateway.core.dialect import Dialect
 from gateway.core.dialects.gemini.answers import read_answer, write_answer
-from gateway.core.dialects.gemini.errors import error_body, error_event, read_error
+from gateway.core.dialects.gemini.errors import error_body, read_error
+from gateway.core.dialects.gemini.kept import find_kept
 from gateway.core.dialects.gemini.parse import parse_request
 from gateway.core.dialects.gemini.passing import Watcher, pass_request, peek_answer
 from gateway.core.dialects.gemini.requests_in import read_conversation
@@ -14,12 +15,13 @@ from gateway.core.dialects.gemini.wire import NAME
 DIALECT = Dialect(
     name=NAME,
     carries=CARRIES,
+    id_prefix="",
     parse_request=parse_request,
+    find_kept=find_kept,
     read_conversation=read_conversation,
     write_answer=write_answer,
     writer=Writer,
     error_body=error_body,
-    error_event=error_event,
     write_request=write_request,
     read_answer=read_answer,
     reader=Reader,

@@ -7,6 +7,7 @@ shape of an event of a stream, and is read as one.
 import json
 
 from gateway.core.answers import Answer, Choice, Failed
+from gateway.core.chat import ChatRequest
 from gateway.core.conversation import Audio, File, Image, Json, Part, Reasoning, Text, ToolCall
 from gateway.core.dialect import Malformed
 from gateway.core.dialects.gemini.citations import Found, Segment, length, write_citations
@@ -32,7 +33,7 @@ def read_answer(body: bytes) -> Answer:
     return answer
 
 
-def write_answer(answer: Answer) -> bytes:
+def write_answer(answer: Answer, chat: ChatRequest | None = None) -> bytes:  # noqa: ARG001
     body: Json = {"candidates": [_candidate(*item) for item in enumerate(answer.choices)]}
     if answer.usage is not None:
         body["usageMetadata"] = write_usage(answer.usage)

@@ -4,11 +4,12 @@ known. Fact: a request names no model in its body, but may (https://ai.google.de
 from gateway.core.chat import ChatRequest, StreamEvent, Usage
 from gateway.core.conversation import Json
 from gateway.core.dialect import Malformed, ProviderRequest
-from gateway.core.dialects.gemini.errors import read_failure
+from gateway.core.dialects.gemini.errors import error_event, read_failure
 from gateway.core.dialects.gemini.requests_out import path_of
 from gateway.core.dialects.gemini.shapes import count_of, items, object_of
 from gateway.core.dialects.gemini.stream_in import KNOWN, data_of, parse
 from gateway.core.dialects.gemini.usage import read_usage
+from gateway.core.errors import TiergateError
 from gateway.core.outcomes import Outcome
 from gateway.core.sse import SseEvent
 
@@ -58,6 +59,9 @@ class Watcher:
     def end(self) -> bytes | None:
         is_finished = bool(self._finished) and self._begun <= self._finished
         return b"" if is_finished or (self._is_blocked and not self._begun) else None
+
+    def fail(self, error: TiergateError) -> bytes:
+        return error_event(error)
 
     def _read(self, value: Json, raw: bytes) -> StreamEvent:
         if value.get("error") is not None:

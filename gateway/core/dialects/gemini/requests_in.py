@@ -46,9 +46,9 @@ def read_conversation(chat: ChatRequest) -> Conversation:
     root, notes = Members(chat.source.values), Notes()
     root.rest(_ROOT, notes)
     if root.boolean("store"):
-        notes.other("store")
+        notes.setting("store")
     if (root.string("serviceTier") or "").upper() not in _STANDARD:
-        notes.other(root.at("serviceTier"))
+        notes.setting(root.at("serviceTier"))
     tools, choice = _tools(root, notes)
     turns = Turns(notes)
     if (instruction := root.members("systemInstruction")) is not None:
@@ -72,7 +72,7 @@ def read_conversation(chat: ChatRequest) -> Conversation:
     if (config := root.members("generationConfig")) is not None:
         config.rest(_CONFIG, notes)
         conversation = _configured(conversation, config, notes)
-    return replace(conversation, uses=notes.uses, others=notes.others)
+    return replace(conversation, uses=notes.uses, others=notes.others, extras=notes.extras)
 
 
 # --- Tools -------------------------------------------------------------------
@@ -99,7 +99,7 @@ def _tools(root: Members, notes: Notes) -> tuple[tuple[Tool, ...], ToolChoice | 
 def _tool(declared: Members, notes: Notes) -> Tool:
     declared.rest(_FUNCTION, notes)
     if declared.string("behavior") not in {None, "UNSPECIFIED", "BLOCKING"}:
-        notes.other(declared.at("behavior"))
+        notes.setting(declared.at("behavior"))
     schema = declared.json("parametersJsonSchema")
     if schema is None and (parameters := declared.members("parameters")) is not None:
         schema = to_json_schema(parameters.values, parameters.path)
@@ -218,5 +218,5 @@ def _logprobs(config: Members, notes: Notes) -> int | None:
         notes.use(Feature.LOGPROBS, config.at("responseLogprobs"))
         return most or 0
     if most:
-        notes.other(config.at("logprobs"))
+        notes.setting(config.at("logprobs"))
     return None

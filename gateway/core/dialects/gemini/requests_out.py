@@ -27,7 +27,7 @@ from gateway.core.conversation import (
     ToolResult,
     Turn,
 )
-from gateway.core.dialect import ProviderRequest
+from gateway.core.dialect import AS_DOCUMENTED, Manner, ProviderRequest
 from gateway.core.dialects.gemini import proofs
 from gateway.core.dialects.gemini.calls import arguments_object
 from gateway.core.dialects.gemini.media import write_media
@@ -80,7 +80,11 @@ def path_of(model: str, *, is_stream: bool) -> str:
     return f"/{name}:streamGenerateContent?alt=sse" if is_stream else f"/{name}:generateContent"
 
 
-def write_request(conversation: Conversation, model: str) -> ProviderRequest:
+def write_request(
+    conversation: Conversation,
+    model: str,
+    manner: Manner = AS_DOCUMENTED,  # noqa: ARG001 - every dialect is called alike
+) -> ProviderRequest:
     """The request, for a model of a provider of this dialect. Raises BadRequest for a call or a
     result that the API cannot be told of."""
     system = [

@@ -30,6 +30,7 @@ from gateway.core.conversation import Citation, Json, Reasoning, Refusal, Text, 
 from gateway.core.dialects.gemini.answers import about
 from gateway.core.dialects.gemini.citations import Found, Segment, write_citations
 from gateway.core.dialects.gemini.endings import write_finish
+from gateway.core.dialects.gemini.errors import error_event
 from gateway.core.dialects.gemini.logprobs import write_logprobs
 from gateway.core.dialects.gemini.parts_out import (
     MODEL,
@@ -39,6 +40,7 @@ from gateway.core.dialects.gemini.parts_out import (
     write_thought,
 )
 from gateway.core.dialects.gemini.usage import write_usage
+from gateway.core.errors import TiergateError
 
 type Key = tuple[int, int]
 
@@ -92,6 +94,9 @@ class Writer:
             case _:
                 pass
         return b""
+
+    def fail(self, error: TiergateError) -> bytes:
+        return error_event(error)
 
     def _choice(self, index: int) -> _Choice:
         return self._choices.setdefault(index, _Choice())

@@ -153,7 +153,7 @@ def _cache(part: Json, path: str, notes: Notes) -> Json | None:
         mark = {"type": "ephemeral"}
         notes.use(Feature.CACHE_CONTROL, f"{path}.prompt_cache_breakpoint")
         if point.get("ttl") not in (None, _DEFAULT_TTL):
-            notes.other(f"{path}.prompt_cache_breakpoint.ttl")
+            notes.setting(f"{path}.prompt_cache_breakpoint.ttl")
     return mark
 
 

@@ -9,13 +9,14 @@ where its citations are.
 from collections.abc import Iterable
 
 from gateway.core.conversation import Json, Text, ToolResult, Turn
+from gateway.core.dialect import AS_DOCUMENTED, Manner
 from gateway.core.dialects.openai_chat.assistant import write_message
 from gateway.core.dialects.openai_chat.content import write_content
 
 _BETWEEN = "\n\n"
 
 
-def write_messages(turns: Iterable[Turn]) -> list[Json]:
+def write_messages(turns: Iterable[Turn], manner: Manner = AS_DOCUMENTED) -> list[Json]:
     messages: list[Json] = []
     for turn in turns:
         if turn.role == "assistant":
@@ -26,7 +27,10 @@ def write_messages(turns: Iterable[Turn]) -> list[Json]:
         messages += [_result(part) for part in results]
         rest = [part for part in turn.parts if not isinstance(part, ToolResult)]
         if rest or not results:
-            message = {"role": turn.role, "content": write_content(rest, between=_BETWEEN)}
+            role = turn.role
+            if role == "developer" and not manner.has_developer:
+                role = "system"  # the older word for it
+            message = {"role": role, "content": write_content(rest, between=_BETWEEN)}
             messages.append(_named(message, turn.name))
     return messages
 

@@ -8,10 +8,11 @@ before it. Unknown members are kept: whoever reads them is the provider.
 from gateway.core import jsontext
 from gateway.core.chat import ChatRequest, StreamEvent, Usage
 from gateway.core.dialect import ProviderRequest
-from gateway.core.dialects.openai_chat.errors import error_message
+from gateway.core.dialects.openai_chat.errors import error_event, error_message
 from gateway.core.dialects.openai_chat.reasoning import MARK, without_sealed
 from gateway.core.dialects.openai_chat.usage import read_usage
 from gateway.core.dialects.openai_chat.words import PATH
+from gateway.core.errors import TiergateError
 from gateway.core.jsontext import JsonError
 from gateway.core.outcomes import Outcome
 from gateway.core.sse import SseEvent
@@ -58,17 +59,6 @@ def peek_answer(body: bytes) -> tuple[Outcome, Usage | None]:
         case {"choices": [dict(), *_], **rest}:
             return Outcome.ANSWERED, read_usage(rest.get("usage"))
     return Outcome.MALFORMED, None
-
-
-def answer_text(body: bytes) -> str | None:
-    """The text of the first choice of a whole answer, or None where there is none."""
-    try:
-        match jsontext.parse(body):
-            case {"choices": [{"message": {"content": str(text)}}, *_]}:
-                return text
-    except JsonError:
-        pass
-    return None
 
 
 def read_event(event: SseEvent) -> StreamEvent | None:
@@ -131,7 +121,7 @@ class Follower:
             return None
         if found.is_done:
             if not self._is_finished():
-                return StreamEvent(b"")  # a cut: `end` says so, and the client must not see it
+                return StreamEvent(b"", is_done=True)  # a cut: `end` says so, and none must see it
             self._is_done = True
         self._begun.update(found.choices)
         self._finished.update(found.finished)
@@ -143,6 +133,9 @@ class Follower:
             return b""
         is_whole = self._is_finished() and len(self._finished) >= self._answers
         return DONE if is_whole else None
+
+    def fail(self, error: TiergateError) -> bytes:
+        return error_event(error)
 
     def _is_finished(self) -> bool:
         return bool(self._finished) and self._begun <= self._finished

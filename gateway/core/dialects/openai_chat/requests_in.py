@@ -61,6 +61,7 @@ def read_conversation(chat: ChatRequest) -> Conversation:
         is_stream=chat.is_stream,
         uses=notes.uses,
         others=notes.others,
+        extras=notes.extras,
     )
 
 

@@ -1,9 +1,10 @@
 """A conversation as a request to a provider.
 
 What the API demands and a conversation may not have: a JSON Schema has a name. The token limit is
-`max_completion_tokens`: OpenAI's reasoning models refuse `max_tokens`, and all of its models take
-the newer word (https://platform.openai.com/docs/api-reference/chat/create). A stream asks for its
-usage: clients of other dialects always get it.
+`max_completion_tokens`, unless the provider's manner says otherwise: OpenAI's reasoning models
+refuse `max_tokens`, and all of its models take the newer word
+(https://platform.openai.com/docs/api-reference/chat/create). A stream asks for its usage: clients
+of other dialects always get it.
 
 Some can be said to some providers only and are not carried: `top_k`, a reasoning budget, metadata
 (OpenAI: "only allowed when 'store' is enabled"), cache-control markers.
@@ -12,7 +13,7 @@ Some can be said to some providers only and are not carried: `top_k`, a reasonin
 import json
 
 from gateway.core.conversation import Conversation, Json, Output, Thinking, Tool, ToolChoice
-from gateway.core.dialect import ProviderRequest
+from gateway.core.dialect import AS_DOCUMENTED, Manner, ProviderRequest
 from gateway.core.dialects.openai_chat.messages_out import write_messages
 from gateway.core.dialects.openai_chat.words import PATH
 from gateway.core.features import Feature
@@ -49,14 +50,16 @@ CARRIES = frozenset(
 _SCHEMA_NAME = "answer"  # the API demands one; the model may see it
 
 
-def write_request(conversation: Conversation, model: str) -> ProviderRequest:
+def write_request(
+    conversation: Conversation, model: str, manner: Manner = AS_DOCUMENTED
+) -> ProviderRequest:
     """The request, for a model of a provider of this dialect."""
-    body: Json = {"model": model, "messages": write_messages(conversation.turns)}
+    body: Json = {"model": model, "messages": write_messages(conversation.turns, manner)}
     body |= _tools(conversation)
     members: Json = {
         "response_format": _output(conversation.output),
         "reasoning_effort": _effort(conversation.thinking),
-        "max_completion_tokens": conversation.max_tokens,
+        manner.limit: conversation.max_tokens,
         "stop": list(conversation.stop) or None,
         "temperature": conversation.temperature,
         "top_p": conversation.top_p,
@@ -70,7 +73,7 @@ def write_request(conversation: Conversation, model: str) -> ProviderRequest:
     }
     if conversation.is_stream:
         members["stream"] = True
-        if conversation.asks_usage:
+        if manner.asks_usage:
             members["stream_options"] = {"include_usage": True}
     body |= {name: value for name, value in members.items() if value is not None}
     return ProviderRequest(PATH, json.dumps(body).encode())

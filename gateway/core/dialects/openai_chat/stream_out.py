@@ -32,9 +32,11 @@ from gateway.core.dialects.openai_chat import reasoning
 from gateway.core.dialects.openai_chat.answers import is_legacy_client, write_logprobs
 from gateway.core.dialects.openai_chat.assistant import write_citation
 from gateway.core.dialects.openai_chat.calls import write_signature
+from gateway.core.dialects.openai_chat.errors import error_event
 from gateway.core.dialects.openai_chat.passing import DONE
 from gateway.core.dialects.openai_chat.usage import write_usage
 from gateway.core.dialects.openai_chat.words import NAME, write_finish
+from gateway.core.errors import TiergateError
 
 
 @dataclass(slots=True)
@@ -97,9 +99,12 @@ class ChunkWriter:
             case Done():
                 return self._last()
             case Failed():
-                return b""  # never given: see `error_event`
+                return b""  # never given: see `fail`
             case _:
                 assert_never(event)
+
+    def fail(self, error: TiergateError) -> bytes:
+        return error_event(error)
 
     def _begin(self, index: int, kind: object = None) -> bytes:
         """The roles of this choice and of those before it, if they are still to come. OpenAI's

@@ -7,7 +7,8 @@ what a member must be.
 
 from gateway.core.dialect import Dialect
 from gateway.core.dialects.openai_responses.answers import read_answer, write_answer
-from gateway.core.dialects.openai_responses.errors import error_body, error_event, read_error
+from gateway.core.dialects.openai_responses.errors import error_body, read_error
+from gateway.core.dialects.openai_responses.kept import find_kept
 from gateway.core.dialects.openai_responses.marks import NAME
 from gateway.core.dialects.openai_responses.parse import parse_request
 from gateway.core.dialects.openai_responses.passing import (
@@ -23,12 +24,13 @@ from gateway.core.dialects.openai_responses.stream_out import ResponsesWriter
 DIALECT = Dialect(
     name=NAME,
     carries=CARRIES,
+    id_prefix="resp_",
     parse_request=parse_request,
+    find_kept=find_kept,
     read_conversation=read_conversation,
     write_answer=write_answer,
     writer=ResponsesWriter,
     error_body=error_body,
-    error_event=error_event,
     write_request=write_request,
     read_answer=read_answer,
     reader=ResponsesReader,

@@ -70,7 +70,7 @@ def _read_part(part: Json, path: str, notes: Notes) -> Content | None:
             notes.use(Feature.IMAGE_URL if media.url else Feature.IMAGE_DATA, path)
             detail = _string(part, "detail", path)
             if detail == "original":  # finer than any other dialect knows
-                notes.other(f"{path}.detail")
+                notes.setting(f"{path}.detail")
                 detail = None
             return Image(media, detail, cache)
         case "input_file":
@@ -105,7 +105,7 @@ def _cache(part: Json, path: str, notes: Notes) -> Json | None:
         return None
     notes.use(Feature.CACHE_CONTROL, at)
     if fields.string(marker.get("ttl"), f"{at}.ttl") not in {None, _DEFAULT_TTL}:
-        notes.other(f"{at}.ttl")
+        notes.setting(f"{at}.ttl")
     return {"type": "ephemeral"}  # the neutral words are Anthropic's
 
 

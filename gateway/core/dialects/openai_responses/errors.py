@@ -23,15 +23,13 @@ def error_body(error: TiergateError) -> bytes:
     return json.dumps({"error": _members(error)}).encode()
 
 
-def error_event(error: TiergateError) -> bytes:
-    """An error in a stream that has begun; no `response.completed` follows.
-
-    The event's number is not known here: 0 is for clients whose shape demands one.
-    """
+def error_event(error: TiergateError, sequence: int) -> bytes:
+    """An error in a stream that has begun; no `response.completed` follows. `sequence`: its place
+    among the events."""
     members = _members(error)
     value = {
         "type": "error",
-        "sequence_number": 0,
+        "sequence_number": sequence,
         "code": members["code"],
         "message": members["message"],
         "param": members["param"],

@@ -2,18 +2,19 @@
 
 Facts: https://platform.openai.com/docs/api-reference/responses/create. `input` is a string or
 items; an item without `type` is a message if it has a role and a reference if it has only an id. It
-may be left out where the rest is kept at the provider (`_KEPT_THERE`).
+may be left out where the rest is kept at the provider (`kept.ANSWERS`).
 """
 
 from gateway.core.chat import ChatRequest, Message
 from gateway.core.conversation import Json
 from gateway.core.dialects import fields
 from gateway.core.dialects.fields import missing, wrong_type, wrong_value
+from gateway.core.dialects.kept import first_of
+from gateway.core.dialects.openai_responses.kept import ANSWERS
 from gateway.core.errors import BadRequest
 
 ROLES = ("system", "developer", "user", "assistant")
 TEXTS = frozenset({"input_text", "output_text"})
-_KEPT_THERE = ("previous_response_id", "conversation", "prompt")
 _NUMBER = (int, float)
 # What a wrong type here means is the same for every provider; the rest is theirs to judge.
 _TYPES: dict[str, tuple[tuple[type, ...], str]] = {
@@ -100,7 +101,7 @@ def _messages(values: Json) -> list[Message]:
 
 
 def _is_kept_there(values: Json) -> bool:
-    return any(values.get(name) is not None for name in _KEPT_THERE)
+    return first_of(values, ANSWERS) is not None
 
 
 def _message(item: object, path: str) -> Message | None:

@@ -12,6 +12,7 @@ from gateway.core.dialects import shapes
 from gateway.core.dialects.openai_responses import errors
 from gateway.core.dialects.openai_responses.marks import MADE, PATH, is_foreign, is_made
 from gateway.core.dialects.openai_responses.usage import read_usage
+from gateway.core.errors import TiergateError
 from gateway.core.outcomes import Outcome
 from gateway.core.sse import SseEvent
 
@@ -52,6 +53,7 @@ class ResponsesWatcher:
 
     def __init__(self, chat: ChatRequest) -> None:  # noqa: ARG002 - every dialect is called alike
         self._is_done = False
+        self._sequence = 0  # of the next event
 
     def watch(self, event: SseEvent) -> StreamEvent | None:
         if not event.data or event.data == b"[DONE]":
@@ -65,7 +67,11 @@ class ResponsesWatcher:
     def end(self) -> bytes | None:
         return b"" if self._is_done else None
 
+    def fail(self, error: TiergateError) -> bytes:
+        return errors.error_event(error, self._sequence)
+
     def _watched(self, raw: bytes, value: Json) -> StreamEvent:
+        self._sequence = (shapes.count(value.get("sequence_number")) or self._sequence) + 1
         match shapes.string(value, "type"):
             case "response.completed" | "response.incomplete":
                 response = shapes.members(value, "response") or {}

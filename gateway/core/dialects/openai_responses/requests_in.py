@@ -83,6 +83,7 @@ def read_conversation(chat: ChatRequest) -> Conversation:
         is_stream=chat.is_stream,
         uses=notes.uses,
         others=notes.others,
+        extras=notes.extras,
     )
 
 
@@ -214,7 +215,7 @@ def _logprobs(values: Json, notes: Notes) -> int | None:
     include = fields.items(values.get("include"), "include") or []
     for number, name in enumerate(include):
         if not isinstance(name, str) or name not in _INCLUDES:
-            notes.other(f"include[{number}]")
+            notes.setting(f"include[{number}]")
     if _LOGPROBS in include:
         notes.use(Feature.LOGPROBS, f"include[{include.index(_LOGPROBS)}]")
         return most or 0

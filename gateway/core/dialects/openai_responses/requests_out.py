@@ -27,7 +27,7 @@ from gateway.core.conversation import (
     ToolResult,
     Turn,
 )
-from gateway.core.dialect import ProviderRequest
+from gateway.core.dialect import AS_DOCUMENTED, Manner, ProviderRequest
 from gateway.core.dialects.openai_responses import proofs
 from gateway.core.dialects.openai_responses.content import write_part
 from gateway.core.dialects.openai_responses.marks import NAME, PATH
@@ -68,7 +68,11 @@ CARRIES = frozenset(
 _A_NAME = "answer"  # of a schema: the API demands one, and other dialects have none
 
 
-def write_request(conversation: Conversation, model: str) -> ProviderRequest:
+def write_request(
+    conversation: Conversation,
+    model: str,
+    manner: Manner = AS_DOCUMENTED,  # noqa: ARG001 - every dialect is called alike
+) -> ProviderRequest:
     """The request, for a model of a provider of this dialect."""
     turns, one_tool = conversation.turns, conversation.one_tool_at_most
     instructions = _instructions(turns)

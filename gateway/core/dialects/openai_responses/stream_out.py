@@ -31,9 +31,11 @@ from gateway.core.chat import ChatRequest, Usage
 from gateway.core.conversation import Json, Reasoning, Refusal, Text, ToolCall
 from gateway.core.dialects.openai_responses import output_items as items
 from gateway.core.dialects.openai_responses import proofs
+from gateway.core.dialects.openai_responses.errors import error_event
 from gateway.core.dialects.openai_responses.marks import NAME, made_id
 from gateway.core.dialects.openai_responses.open_items import Event, Item, Kind, OpenPart
 from gateway.core.dialects.openai_responses.response import Frame, incomplete
+from gateway.core.errors import TiergateError
 
 
 class ResponsesWriter:
@@ -58,6 +60,9 @@ class ResponsesWriter:
         """The bytes for an event, possibly none."""
         return b"".join([self._event(name, members) for name, members in self._events(event)])
 
+    def fail(self, error: TiergateError) -> bytes:
+        return error_event(error, self._sequence)
+
     def _events(self, event: ChatEvent) -> list[Event]:
         match event:
             case Started():
@@ -67,7 +72,7 @@ class ResponsesWriter:
             case Done():
                 return self._end()
             case Failed():
-                pass  # never given: see `error_event`
+                pass  # never given: see `fail`
             case _ if event.choice != 0:
                 pass
             case PartStarted():
