@@ -116,8 +116,6 @@ class Translator:
             return None
 
     def end(self) -> bytes | None:
-        if self._is_done:
-            return b""
         try:
             last = self._written(self._reader.end())
         except Malformed:
