@@ -103,13 +103,19 @@ class EventWriter(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """One wire format. `carries`: what a request to a provider of it can say; what it reads from a
-    client is for `read_conversation` to name. `find_kept`: the client's name of a member referring
-    to what a provider keeps for it (an earlier answer, a file), if its request has one."""
+    """One wire format.
+
+    carries: what a request to a provider of it can say.
+    asks: what a client of it can ask for; what one request does, `read_conversation` names.
+    id_prefix: of an answer's id, where its provider gives none.
+    find_kept: the client's name of a member of its request that refers to what one provider keeps
+        (an earlier answer, a file), if there is one.
+    """
 
     name: str
     carries: frozenset[Feature]
-    id_prefix: str  # of an answer's id, where its provider gives none
+    asks: frozenset[Feature]
+    id_prefix: str
 
     # As a client's. `parse_request(body, model, is_stream)`: the last two where the path says them.
     parse_request: Callable[[bytes, str | None, bool | None], ChatRequest]

@@ -1,6 +1,7 @@
-"""Writes policies/README.md and policies/policy.schema.json from the schema.
+"""Writes policies/README.md and policies/policy.schema.json from the schema, and the tables of
+docs/dialects.md from what the dialects declare.
 
-python -m gateway.operator.reference          writes both
+python -m gateway.operator.reference          writes them
 python -m gateway.operator.reference --check  fails if one differs from what it would write
 """
 
@@ -14,10 +15,13 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from gateway.core.providers import PROVIDERS
+from gateway.operator import pairs
 from gateway.operator.problems import table_in, toml_line
 from gateway.operator.schema import PolicyFile, json_schema
 
-FOLDER = Path(__file__).parents[2] / "policies"
+ROOT = Path(__file__).parents[2]
+FOLDER = ROOT / "policies"
+DIALECTS_PAGE = ROOT / "docs" / "dialects.md"
 
 HEAD = """\
 # Policies
@@ -175,7 +179,11 @@ def _known_providers() -> str:
 
 def main() -> None:
     """Writes the files, or with --check compares them."""
-    made = {FOLDER / "README.md": markdown(), FOLDER / "policy.schema.json": json_schema()}
+    made = {
+        FOLDER / "README.md": markdown(),
+        FOLDER / "policy.schema.json": json_schema(),
+        DIALECTS_PAGE: pairs.with_tables(DIALECTS_PAGE.read_text(encoding="utf-8")),
+    }
     if sys.argv[1:] == ["--check"]:
         stale = [
             path.name
@@ -183,7 +191,7 @@ def main() -> None:
             if not path.is_file() or path.read_text(encoding="utf-8") != text
         ]
         if stale:
-            sys.exit(f"policies/: {', '.join(stale)} out of date: python -m {__spec__.name}")
+            sys.exit(f"{', '.join(stale)} out of date: python -m {__spec__.name}")
     else:
         for path, text in made.items():
             path.write_text(text, encoding="utf-8")

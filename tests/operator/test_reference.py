@@ -10,7 +10,11 @@ from pathlib import Path
 import jsonschema
 import pytest
 
+from gateway.core.dialect import Dialect
+from gateway.core.dialects import DIALECTS
+from gateway.core.features import Feature
 from gateway.operator.compile import compile_text
+from gateway.operator.pairs import tables
 from gateway.operator.problems import PolicyInvalid, table_in
 from gateway.operator.reference import markdown
 from gateway.operator.schema import PolicyFile, json_schema
@@ -20,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_the_committed_files_are_up_to_date() -> None:
-    """policies/README.md and the JSON Schema are what the generator writes today."""
+    """The reference, the JSON Schema and the pairs of dialects are what is written today."""
     command = [sys.executable, "-m", "gateway.operator.reference", "--check"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
@@ -67,3 +71,28 @@ def test_the_json_schema_refuses_what_the_compiler_refuses(addition: str) -> Non
         compile_text(text, "p.toml")
     validator = jsonschema.Draft202012Validator(json.loads(json_schema()))
     assert not validator.is_valid(tomllib.loads(text))
+
+
+@pytest.mark.parametrize("dialect", DIALECTS.values(), ids=lambda dialect: dialect.name)
+def test_what_a_dialect_declares_is_what_it_reads(dialect: Dialect) -> None:
+    """A dialect asks for exactly the features that its readers name."""
+    package = ROOT / "gateway/core/dialects" / dialect.name.replace("-", "_")
+    others = {"requests_out.py", "__init__.py"}
+    readers = [path for path in package.glob("*.py") if path.name not in others]
+    named = {
+        name for path in readers for name in re.findall(r"Feature\.([A-Z_]+)", path.read_text())
+    }
+    assert {feature.name for feature in dialect.asks} == named
+
+
+def test_the_tables_of_pairs() -> None:
+    """A feature is in a client's table if it can ask for it; a cell is what the provider carries."""
+    shown = tables().split("### ")[1:]
+    assert len(shown) == len(DIALECTS)
+    for table, client in zip(shown, DIALECTS.values(), strict=True):
+        rows = [line.strip("| ").split(" | ") for line in table.splitlines()[4:] if line]
+        assert [row[0] for row in rows] == [str(each) for each in Feature if each in client.asks]
+        others = [each for each in DIALECTS.values() if each is not client]
+        for row in rows:
+            cells = ["yes" if Feature(row[0]) in other.carries else "no" for other in others]
+            assert row[1:4] == cells

@@ -15,10 +15,22 @@ from gateway.core.dialects.anthropic_messages.requests_out import CARRIES, write
 from gateway.core.dialects.anthropic_messages.stream_in import MessagesReader
 from gateway.core.dialects.anthropic_messages.stream_out import MessagesWriter
 from gateway.core.dialects.anthropic_messages.words import NAME
+from gateway.core.features import Feature
 
 DIALECT = Dialect(
     name=NAME,
     carries=CARRIES,
+    asks=frozenset(Feature)
+    - {
+        Feature.NAMES,
+        Feature.AUDIO,
+        Feature.JSON_MODE,
+        Feature.PENALTIES,
+        Feature.SEED,
+        Feature.N,
+        Feature.LOGPROBS,
+        Feature.METADATA,
+    },
     id_prefix="msg_",
     parse_request=parse_request,
     find_kept=find_kept,

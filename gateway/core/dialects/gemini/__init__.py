@@ -11,10 +11,20 @@ from gateway.core.dialects.gemini.requests_out import CARRIES, write_request
 from gateway.core.dialects.gemini.stream_in import Reader
 from gateway.core.dialects.gemini.stream_out import Writer
 from gateway.core.dialects.gemini.wire import NAME
+from gateway.core.features import Feature
 
 DIALECT = Dialect(
     name=NAME,
     carries=CARRIES,
+    asks=frozenset(Feature)
+    - {
+        Feature.DEVELOPER,
+        Feature.NAMES,
+        Feature.ONE_TOOL,
+        Feature.CITATIONS,
+        Feature.USER,
+        Feature.CACHE_CONTROL,
+    },
     id_prefix="",
     parse_request=parse_request,
     find_kept=find_kept,

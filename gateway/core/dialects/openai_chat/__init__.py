@@ -18,10 +18,12 @@ from gateway.core.dialects.openai_chat.requests_out import CARRIES, write_reques
 from gateway.core.dialects.openai_chat.stream_in import ChunkReader
 from gateway.core.dialects.openai_chat.stream_out import ChunkWriter
 from gateway.core.dialects.openai_chat.words import NAME
+from gateway.core.features import Feature
 
 DIALECT = Dialect(
     name=NAME,
     carries=CARRIES,
+    asks=frozenset(Feature) - {Feature.TOOL_ERRORS, Feature.CITATIONS},
     id_prefix="chatcmpl-",
     parse_request=parse_request,
     find_kept=find_kept,

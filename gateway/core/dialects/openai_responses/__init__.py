@@ -20,10 +20,23 @@ from gateway.core.dialects.openai_responses.requests_in import read_conversation
 from gateway.core.dialects.openai_responses.requests_out import CARRIES, write_request
 from gateway.core.dialects.openai_responses.stream_in import ResponsesReader
 from gateway.core.dialects.openai_responses.stream_out import ResponsesWriter
+from gateway.core.features import Feature
 
 DIALECT = Dialect(
     name=NAME,
     carries=CARRIES,
+    asks=frozenset(Feature)
+    - {
+        Feature.NAMES,
+        Feature.TOOL_ERRORS,
+        Feature.STOP,
+        Feature.TOP_K,
+        Feature.PENALTIES,
+        Feature.SEED,
+        Feature.N,
+        Feature.BUDGET,
+        Feature.CITATIONS,
+    },
     id_prefix="resp_",
     parse_request=parse_request,
     find_kept=find_kept,
