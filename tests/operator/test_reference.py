@@ -86,7 +86,7 @@ def test_what_a_dialect_declares_is_what_it_reads(dialect: Dialect) -> None:
 
 
 def test_the_tables_of_pairs() -> None:
-    """A feature is in a client's table if it can ask for it; a cell is what the provider carries."""
+    """A feature is in a client's table if it can ask for it; cells are what providers carry."""
     shown = tables().split("### ")[1:]
     assert len(shown) == len(DIALECTS)
     for table, client in zip(shown, DIALECTS.values(), strict=True):
