@@ -211,6 +211,12 @@ def test_a_written_answer() -> None:
     assert found == {**MESSAGE, "id": "x", "model": "gpt"}
 
 
+@pytest.mark.parametrize("part", [Text(""), Refusal("")])
+def test_empty_text_makes_no_block(part: Part) -> None:
+    """A client returns what it gets, and the API refuses text that is empty."""
+    assert written(part)["content"] == []
+
+
 @pytest.mark.parametrize(
     ("part", "expected"),
     [
@@ -225,7 +231,7 @@ def test_a_written_answer() -> None:
                         "cited_text": "",
                         "url": "https://x.test",
                         "title": None,
-                        "encrypted_index": "",
+                        "encrypted_index": "tiergate.unsigned.",
                     }
                 ],
             },
@@ -368,6 +374,16 @@ def test_error_details() -> None:
     assert found["error"]["details"] == {"error_code": "c", "param": "messages[0]"}
     bare = Rejected(400, "x", type="x", code=None, param=None)
     assert "details" not in json.loads(DIALECT.error_body(bare))["error"]
+
+
+def test_no_thread() -> None:
+    """That a thread cannot be served is said by the code on which the SDKs go on without."""
+    ours = BadRequest("x", code="needs_a_model", param="thread")
+    found = json.loads(DIALECT.error_body(ours))
+    assert found["error"]["details"]["error_code"] == "thread_unsupported_request"
+    theirs = Rejected(404, "x", type="x", code="thread_not_found", param="thread")
+    found = json.loads(DIALECT.error_body(theirs))
+    assert found["error"]["details"]["error_code"] == "thread_not_found"
 
 
 def test_an_error_in_a_stream() -> None:

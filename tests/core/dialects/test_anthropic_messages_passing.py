@@ -5,7 +5,9 @@ import json
 import pytest
 
 from gateway.core.chat import ChatRequest, StreamEvent, Usage
+from gateway.core.conversation import Json
 from gateway.core.dialects.anthropic_messages import DIALECT
+from gateway.core.dialects.anthropic_messages.ids import with_valid_ids
 from gateway.core.dialects.anthropic_messages.passing import pass_count
 from gateway.core.outcomes import Outcome
 from gateway.core.sse import SseEvent
@@ -71,13 +73,51 @@ def test_words_that_look_like_a_seal_pass() -> None:
     assert passed(body, "m") == body.replace(b'"auto"', b'"m"')
 
 
+def test_ids_that_the_api_refuses_are_rewritten() -> None:
+    """Alike in a call and in its result, and nowhere else; members that are no ids stay."""
+    call: Json = {"type": "tool_use", "id": "functions.f:0", "name": "f", "input": {"id": "a:b"}}
+    result: Json = {"type": "tool_result", "tool_use_id": "functions.f:0", "content": "x"}
+    found = with_valid_ids([{"content": [call, 1]}, {"content": [result]}, {"content": "x"}, "?"])
+    good = "functions_2e_f_3a_0"
+    assert found == [
+        {"content": [{**call, "id": good}, 1]},
+        {"content": [{**result, "tool_use_id": good}]},
+        {"content": "x"},
+        "?",
+    ]
+    sent = json.loads(passed(json.dumps(body_of(call, result)).encode(), "m"))
+    assert (
+        sent["messages"]
+        == body_of({**call, "id": good}, {**result, "tool_use_id": good})["messages"]
+    )
+
+
+def test_ids_elsewhere_pass() -> None:
+    """A request whose calls have good ids is the client's to the byte, whatever their arguments."""
+    call: Json = {"type": "tool_use", "id": "toolu_1", "name": "f", "input": {"id": "a:b"}}
+    result: Json = {"type": "tool_result", "tool_use_id": "toolu_1", "content": '{"id": "a:b"}'}
+    body = json.dumps({"model": "auto", **body_of(call, result)}, indent=1).encode()
+    assert passed(body, "m") == body.replace(b'"auto"', b'"m"')
+
+
+def body_of(call: Json, result: Json) -> Json:
+    return {
+        "messages": [
+            {"role": "assistant", "content": [call]},
+            {"role": "user", "content": [result]},
+        ]
+    }
+
+
 # --- Answers -------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("body", "expected"),
     [
-        (b'{"type": "message", "content": []}', Outcome.ANSWERED),
+        (b'{"type": "message", "content": []}', Outcome.EMPTY),
+        (b'{"content": [{"type": "text", "text": ""}], "stop_reason": "end_turn"}', Outcome.EMPTY),
+        (b'{"content": [], "stop_reason": "max_tokens"}', Outcome.ANSWERED),
         (b'{"content": [{"type": "text", "text": "4"}]}', Outcome.ANSWERED),
         (b'{"type": "error", "error": {"type": "api_error"}}', Outcome.SERVER_ERROR),
         (b'{"error": "overloaded"}', Outcome.SERVER_ERROR),
@@ -131,7 +171,7 @@ def test_a_stream_that_passes() -> None:
         StreamEvent(b"raw"),
         StreamEvent(b"raw", has_content=True, choices=(0,)),
         StreamEvent(b"raw", choices=(0,), usage=last),
-        StreamEvent(b"raw", choices=(0,), finished=(0,)),
+        StreamEvent(b"raw", choices=(0,), finished=(0,), says_why=True),
         StreamEvent(b"raw", is_done=True),
     ]
 

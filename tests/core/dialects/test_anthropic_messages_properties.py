@@ -16,6 +16,7 @@ from gateway.core.conversation import (
     File,
     Image,
     Json,
+    Output,
     Part,
     Reasoning,
     Text,
@@ -29,6 +30,7 @@ from gateway.core.dialect import Malformed
 from gateway.core.dialects.anthropic_messages import DIALECT
 from gateway.core.dialects.anthropic_messages.answers import write_answer
 from gateway.core.dialects.anthropic_messages.requests_out import MAX_TOKENS, write_request
+from gateway.core.dialects.anthropic_messages.schemas import fits_strict_mode
 from gateway.core.dialects.parts import fold, unfold
 from gateway.core.errors import BadRequest
 from gateway.core.sse import SseDecoder, SseError, SseEvent
@@ -93,8 +95,9 @@ def conversations(draw: st.DrawFn) -> Conversation:
     if draw(st.booleans()):
         turns.append(Turn("assistant", (Text(draw(TEXT)),)))
     choice = found.tool_choice
-    one_tool = found.one_tool_at_most and choice != ToolChoice("none")
-    output = found.output and type(found.output)(found.output.schema)
+    one_tool = found.tools and found.one_tool_at_most and choice != ToolChoice("none")
+    schema = found.output.schema if found.output else None
+    output = None if schema is None else Output(schema, is_strict=fits_strict_mode(schema) or None)
     budget = found.thinking.budget if found.thinking else None
     return replace(
         found,

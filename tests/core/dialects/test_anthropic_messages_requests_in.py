@@ -24,6 +24,7 @@ from gateway.core.conversation import (
     Turn,
 )
 from gateway.core.dialects.anthropic_messages import DIALECT
+from gateway.core.dialects.anthropic_messages.schemas import fits_strict_mode
 from gateway.core.errors import BadRequest
 from gateway.core.features import Feature
 
@@ -33,6 +34,7 @@ CACHE: dict[str, Any] = {"cache_control": EPHEMERAL}
 HELLO = [{"role": "user", "content": "hello"}]
 PNG = {"type": "base64", "media_type": "image/png", "data": "AAAA"}
 PDF = {"type": "base64", "media_type": "application/pdf", "data": "BBBB"}
+ABOUT_PDF = {"type": "document", "source": PDF, "context": "of 1999"}
 LINK = {"type": "url", "url": "https://x.test/a"}
 PLAIN = {"type": "text", "media_type": "text/plain", "data": "é"}
 NOTE = Media("text/plain", b64encode("é".encode()).decode())
@@ -572,6 +574,24 @@ def test_members_that_have_no_neutral_form(members: dict[str, object], other: st
 
 
 @pytest.mark.parametrize(
+    ("members", "may_be_left_out"),
+    [
+        ({"container": "c"}, False),
+        ({"mcp_servers": [{}]}, False),
+        ({"inference_geo": "eu"}, False),
+        ({"messages": [{"role": "user", "content": [ABOUT_PDF]}]}, False),
+        ({"context_management": {}}, True),
+        ({"of_tomorrow": 1}, True),
+        ({"tools": [{"name": "f", "input_examples": [{}]}]}, True),
+    ],
+)
+def test_what_may_be_left_out(members: dict[str, object], may_be_left_out: bool) -> None:  # noqa: FBT001
+    """What is said, what the model may use and where it runs is never left out."""
+    found = read(**members)
+    assert bool(found.extras) is may_be_left_out
+
+
+@pytest.mark.parametrize(
     ("members", "param"),
     [
         ({"stop_sequences": [1]}, "stop_sequences[0]"),
@@ -592,3 +612,67 @@ def test_members_that_are_wrong(members: dict[str, object], param: str) -> None:
     with pytest.raises(BadRequest) as refusal:
         read(**members)
     assert refusal.value.param == param
+
+
+CLOSED: dict[str, Any] = {
+    "type": "object",
+    "properties": {"a": {"type": ["string", "null"], "enum": ["b", None]}},
+    "required": ["a"],
+    "additionalProperties": False,
+}
+OPEN: dict[str, Any] = {**CLOSED, "additionalProperties": True}
+PARTLY: dict[str, Any] = {**CLOSED, "required": []}
+
+
+def _with(member: object) -> dict[str, Any]:
+    return {**CLOSED, "properties": {"a": member}}
+
+
+@pytest.mark.parametrize(
+    ("schema", "fits"),
+    [
+        (CLOSED, True),
+        ({**CLOSED, "$defs": {"d": CLOSED}, "title": "T"}, True),
+        (_with({"type": "array", "items": CLOSED}), True),
+        (_with({"anyOf": [CLOSED, {"type": "null"}]}), True),
+        (_with({"type": "string", "format": "uuid"}), True),
+        (_with({"$ref": "#/$defs/d"}), True),
+        (OPEN, False),
+        (PARTLY, False),
+        ({**CLOSED, "$defs": {"d": PARTLY}}, False),
+        (_with({"type": "array", "items": PARTLY}), False),
+        (_with({"anyOf": [OPEN, {"type": "null"}]}), False),
+        (_with({"type": "string", "format": "uri"}), False),
+        (_with({"type": "string", "default": "b"}), False),
+        (_with({"allOf": [CLOSED]}), False),
+        (_with([]), False),
+        (_with({"format": []}), False),
+        ({"anyOf": [CLOSED]}, False),
+        ({"type": "array", "items": CLOSED}, False),
+        ({**CLOSED, "properties": []}, False),
+        ({}, False),
+    ],
+)
+def test_a_schema_fits_strict_mode(schema: dict[str, Any], fits: bool) -> None:  # noqa: FBT001
+    """OpenAI's strict mode takes closed objects all of whose members are required, made of words
+    that it knows."""
+    assert fits_strict_mode(schema) is fits
+
+
+def test_a_schema_nested_too_deep_for_strict_mode() -> None:
+    """What is deeper than its limit is not asked for strictly."""
+    schema: dict[str, Any] = CLOSED
+    for _ in range(12):
+        schema = _with(schema)
+    assert not fits_strict_mode(schema)
+
+
+@pytest.mark.parametrize(
+    "thread", [{"type": "create"}, {"type": "continue", "previous_message_id": "msg_1"}]
+)
+def test_a_thread_stays_with_its_provider(thread: dict[str, object]) -> None:
+    """A thread is kept at one provider, and never left out: all that was said is in it."""
+    assert DIALECT.find_kept(parsed(thread=thread)) == "thread"
+    assert DIALECT.find_kept(parsed(thread=None)) is None
+    found = read(thread=thread)
+    assert (found.others, found.extras) == (("thread",), frozenset())

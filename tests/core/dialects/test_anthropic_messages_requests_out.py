@@ -26,6 +26,7 @@ from gateway.core.conversation import (
 from gateway.core.dialects.anthropic_messages import DIALECT
 from gateway.core.dialects.anthropic_messages.requests_out import MAX_TOKENS, write_request
 from gateway.core.errors import BadRequest
+from gateway.core.features import Feature
 
 NAME = DIALECT.name
 EPHEMERAL: dict[str, object] = {"type": "ephemeral", "ttl": "1h"}
@@ -77,22 +78,6 @@ def test_the_least_request() -> None:
             {"tools": (Tool("f", is_strict=False),)},
             {"tools": [{"name": "f", "input_schema": {"type": "object"}}]},
         ),
-        ({"tool_choice": ToolChoice("auto")}, {"tool_choice": {"type": "auto"}}),
-        ({"tool_choice": ToolChoice("none")}, {"tool_choice": {"type": "none"}}),
-        ({"tool_choice": ToolChoice("required")}, {"tool_choice": {"type": "any"}}),
-        (
-            {"tool_choice": ToolChoice("required", ("f",)), "one_tool_at_most": True},
-            {"tool_choice": {"type": "tool", "name": "f", "disable_parallel_tool_use": True}},
-        ),
-        (
-            {"one_tool_at_most": True},
-            {"tool_choice": {"type": "auto", "disable_parallel_tool_use": True}},
-        ),
-        ({"one_tool_at_most": False}, {}),
-        (
-            {"tool_choice": ToolChoice("none"), "one_tool_at_most": True},
-            {"tool_choice": {"type": "none"}},
-        ),
         (
             {"output": Output({"type": "object"}, "answer", is_strict=True)},
             {"output_config": {"format": {"type": "json_schema", "schema": {"type": "object"}}}},
@@ -134,6 +119,27 @@ def test_the_least_request() -> None:
 def test_members(members: dict[str, Any], expected: dict[str, Any]) -> None:
     """Each member has its place."""
     assert written(**members) == written() | expected
+
+
+@pytest.mark.parametrize(
+    ("members", "expected"),
+    [
+        ({"tool_choice": ToolChoice("auto")}, {"type": "auto"}),
+        ({"tool_choice": ToolChoice("none")}, {"type": "none"}),
+        ({"tool_choice": ToolChoice("required")}, {"type": "any"}),
+        (
+            {"tool_choice": ToolChoice("required", ("f",)), "one_tool_at_most": True},
+            {"type": "tool", "name": "f", "disable_parallel_tool_use": True},
+        ),
+        ({"one_tool_at_most": True}, {"type": "auto", "disable_parallel_tool_use": True}),
+        ({"one_tool_at_most": False}, None),
+        ({"tool_choice": ToolChoice("none"), "one_tool_at_most": True}, {"type": "none"}),
+    ],
+)
+def test_choices_among_tools(members: dict[str, Any], expected: dict[str, Any] | None) -> None:
+    """A choice is said in the API's words, and not at all where there are no tools."""
+    assert written(tools=(Tool("f"),), **members).get("tool_choice") == expected
+    assert "tool_choice" not in written(**members)
 
 
 def test_a_choice_of_some_tools() -> None:
@@ -271,6 +277,7 @@ def test_turns_in_a_row() -> None:
         ToolCall("t", "f", '{"a": "\ud800"}'),
         File(Media("text/plain", "A")),
         File(Media("text/plain", "/w==")),
+        File(Media(None, "AAAA", name="x")),
     ],
 )
 def test_what_cannot_be_said(part: Part) -> None:
@@ -278,3 +285,11 @@ def test_what_cannot_be_said(part: Part) -> None:
     with pytest.raises(BadRequest) as refusal:
         written(Turn("user", (part,)))
     assert refusal.value.param == "messages"
+
+
+def test_an_effort_that_is_none_of_its_own() -> None:
+    """An effort that only others have is refused by the client's name for it."""
+    uses = {Feature.EFFORT: "reasoning_effort"}
+    with pytest.raises(BadRequest, match="must be one of none, low") as refusal:
+        written(Turn("user", (Text("?"),)), thinking=Thinking(effort="minimal"), uses=uses)
+    assert refusal.value.param == "reasoning_effort"

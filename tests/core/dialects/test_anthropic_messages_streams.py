@@ -33,7 +33,7 @@ PAGE = {
     "cited_text": "q",
     "url": "https://x.test",
     "title": "X",
-    "encrypted_index": "",
+    "encrypted_index": "tiergate.unsigned.",
 }
 
 type Value = dict[str, Any]
@@ -519,13 +519,13 @@ def test_parts_that_never_ended() -> None:
     """Whatever is open or held is written before the end."""
     values = written(
         Started(),
-        PartStarted(0, 0, Text("")),
+        PartStarted(0, 0, Text("a")),
         PartStarted(0, 1, ToolCall("t", "f")),
         PartDelta(0, 1, "{}"),
         Finished(0, "tool_calls"),
         Done(),
     )
-    assert [value["type"] for value in values[2:]] == [
+    assert [value["type"] for value in values[3:]] == [
         "content_block_stop",
         "content_block_start",
         "content_block_delta",
@@ -533,6 +533,31 @@ def test_parts_that_never_ended() -> None:
         "message_delta",
         "message_stop",
     ]
+
+
+@pytest.mark.parametrize("kind", [Text(""), Refusal("")])
+def test_empty_text_makes_no_block(kind: Text | Refusal) -> None:
+    """A client returns what it gets, and the API refuses text that is empty."""
+    values = written(
+        Started(),
+        PartStarted(0, 0, kind),
+        PartDelta(0, 0, ""),
+        PartEnded(0, 0),
+        PartStarted(0, 1, Text("")),
+        PartDelta(0, 1, "a"),
+        PartEnded(0, 1),
+        Finished(0, "stop"),
+        Done(),
+    )
+    assert [value["type"] for value in values] == [
+        "message_start",
+        "content_block_start",
+        "content_block_delta",
+        "content_block_stop",
+        "message_delta",
+        "message_stop",
+    ]
+    assert {value.get("index", 0) for value in values} == {0}
 
 
 @pytest.mark.parametrize(

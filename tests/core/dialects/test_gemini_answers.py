@@ -221,6 +221,7 @@ def test_grounding() -> None:
             {"web": {"uri": "https://a.test", "title": "A"}},
             {"retrievedContext": {"uri": "https://b.test", "title": "B", "text": "quoted"}},
             {"maps": {"uri": "https://c.test"}},
+            {"image": {"sourceUri": "https://d.test", "imageUri": "https://d.test/1.png"}},
         ],
         "groundingSupports": [
             {
@@ -241,6 +242,7 @@ def test_grounding() -> None:
             Citation("https://b.test", "B", "quoted", 2, 5),
             a,
             Citation("https://c.test"),
+            Citation("https://d.test"),
         ),
     )
 
@@ -412,7 +414,8 @@ def test_a_call_that_was_cut_off(arguments: str) -> None:
 
 
 def test_written_citations() -> None:
-    """Each source once; places in bytes of their part."""
+    """Each source once; places in bytes of their part, and what stands there. A source without a
+    place is one of all of its part."""
     found = written(
         Text("äö", (Citation("https://a.test", "A", None, 1, 2), Citation("https://b.test"))),
         Reasoning("hm"),
@@ -425,13 +428,22 @@ def test_written_citations() -> None:
             {"retrievedContext": {"title": "C", "text": "quoted"}},
         ],
         "groundingSupports": [
-            {"groundingChunkIndices": [0], "segment": {"startIndex": 2, "endIndex": 4}},
-            {"groundingChunkIndices": [1]},
             {
                 "groundingChunkIndices": [0],
-                "segment": {"partIndex": 2, "startIndex": 0, "endIndex": 1},
+                "segment": {"startIndex": 2, "endIndex": 4, "text": "ö"},
             },
-            {"groundingChunkIndices": [2]},
+            {
+                "groundingChunkIndices": [1],
+                "segment": {"startIndex": 0, "endIndex": 4, "text": "äö"},
+            },
+            {
+                "groundingChunkIndices": [0],
+                "segment": {"partIndex": 2, "startIndex": 0, "endIndex": 1, "text": "x"},
+            },
+            {
+                "groundingChunkIndices": [2],
+                "segment": {"partIndex": 2, "startIndex": 0, "endIndex": 1, "text": "x"},
+            },
         ],
     }
 

@@ -100,7 +100,7 @@ VIOLATION: Json = {
         ),
         (
             {"error": {"message": "Key", "status": "INVALID_ARGUMENT", "details": [INFO, 1]}},
-            ProviderError("Key", "invalid_request_error", "API_KEY_INVALID"),
+            ProviderError("Key", "authentication_error", "API_KEY_INVALID"),
         ),
         (
             {"error": {"message": "Role", "status": "INVALID_ARGUMENT", "details": [VIOLATION]}},
@@ -115,7 +115,8 @@ VIOLATION: Json = {
     ],
 )
 def test_providers_errors(body: object, expected: ProviderError) -> None:
-    """Message, type, code and param, where Google puts them."""
+    """Message, type, code and param, where Google puts them. A wrong key is no invalid request,
+    though its status says so."""
     assert DIALECT.read_error(400, json.dumps(body).encode()) == expected
 
 

@@ -1,11 +1,13 @@
 """Gemini to Gemini: the bytes pass, and are read for what must be known."""
 
 import json
+from typing import Any
 
 import pytest
 
 from gateway.core.chat import StreamEvent, Usage
 from gateway.core.dialects.gemini import DIALECT
+from gateway.core.dialects.gemini.proofs import Proof, write
 from gateway.core.outcomes import Outcome
 from gateway.core.sse import SseEvent, encode
 
@@ -34,11 +36,71 @@ def test_a_model_in_the_body_is_replaced() -> None:
     assert request.body == body.replace(b"models/auto", b"models/other")
 
 
+FOREIGN = write(Proof("S", origin="anthropic-messages"))
+SKIP = "skip_thought_signature_validator"
+CALL = {"functionCall": {"name": "f"}}
+SNAKE = {"function_call": {"name": "f"}}
+THOUGHT = {"text": "hm", "thought": True}
+USER = {"role": "user", "parts": [{"text": "hi"}]}
+
+
+@pytest.mark.parametrize(
+    ("model", "parts", "expected"),
+    [
+        ("m", [[{**THOUGHT, "thoughtSignature": FOREIGN}, CALL]], [[CALL]]),
+        ("m", [[{**THOUGHT, "thought_signature": FOREIGN}], [{"text": "a"}]], [[{"text": "a"}]]),
+        ("m", [[{"text": "a", "thoughtSignature": FOREIGN}]], [[{"text": "a"}]]),
+        ("m", [[{**CALL, "thoughtSignature": FOREIGN}]], [[CALL]]),
+        (
+            "gemini-3-flash",
+            [[{**CALL, "thoughtSignature": FOREIGN}, CALL], [CALL]],
+            [[{**CALL, "thoughtSignature": SKIP}, CALL], [CALL]],
+        ),
+        ("models/gemini-10", [[SNAKE]], [[{**SNAKE, "thoughtSignature": SKIP}]]),
+    ],
+)
+def test_what_another_provider_left(model: str, parts: list[Any], expected: list[Any]) -> None:
+    """Another's proof does not go to Google, nor a thought that it proves; where a model wants the
+    first call of a step to be signed, it is told that there is no signature."""
+    assert passed(model, parts) == [USER, *said(expected), USER, *said(expected)]
+
+
+@pytest.mark.parametrize(
+    ("model", "parts"),
+    [
+        ("m", [[CALL]]),
+        ("gemini-2.5-pro", [[CALL]]),
+        ("gemini-3-flash", [[{**CALL, "thoughtSignature": "S"}, CALL], [CALL]]),
+        ("gemini-3-flash", [[{**SNAKE, "thought_signature": "S"}]]),
+        ("gemini-3-flash", [[{**THOUGHT, "thoughtSignature": "S"}, {"text": "a"}]]),
+    ],
+)
+def test_what_a_model_takes(model: str, parts: list[Any]) -> None:
+    """Whatever its model takes passes to the byte."""
+    assert passed(model, parts) == [USER, *said(parts), USER, *said(parts)]
+
+
+def said(parts: list[Any]) -> list[Any]:
+    return [{"role": "model", "parts": each} for each in parts]
+
+
+def passed(model: str, parts: list[Any]) -> Any:  # noqa: ANN401 - JSON
+    """The contents that a provider gets of a conversation of two turns of these contents."""
+    contents = [USER, *said(parts), USER, *said(parts)]
+    body = json.dumps({"contents": contents}, indent=1).encode()
+    request = DIALECT.pass_request(DIALECT.parse_request(body, "auto", None), model, False)  # noqa: FBT003
+    found = json.loads(request.body)["contents"]
+    assert (request.body == body) == (found == contents)
+    return found
+
+
 @pytest.mark.parametrize(
     ("value", "expected"),
     [
-        ({"candidates": [{}], "usageMetadata": COUNTS}, (Outcome.ANSWERED, Usage(9, 2))),
-        ({"candidates": [{}]}, (Outcome.ANSWERED, None)),
+        ({"candidates": [{}], "usageMetadata": COUNTS}, (Outcome.EMPTY, Usage(9, 2))),
+        ({"candidates": [{"finishReason": "STOP"}]}, (Outcome.EMPTY, None)),
+        ({"candidates": [{"finishReason": "SAFETY"}]}, (Outcome.ANSWERED, None)),
+        ({"candidates": [{"content": {"parts": [{"text": "a"}]}}]}, (Outcome.ANSWERED, None)),
         ({"promptFeedback": {"blockReason": "SAFETY"}}, (Outcome.ANSWERED, None)),
         ({"promptFeedback": {}}, (Outcome.MALFORMED, None)),
         ({"candidates": []}, (Outcome.MALFORMED, None)),

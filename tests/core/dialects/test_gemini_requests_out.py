@@ -1,7 +1,7 @@
 """Gemini, the provider's side: what a conversation becomes."""
 
 import json
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -221,6 +221,12 @@ def test_tool_choice(choice: ToolChoice | None, is_strict: bool | None, expected
     assert found == (expected and {"functionCallingConfig": expected})
 
 
+@pytest.mark.parametrize("mode", ["auto", "none"])
+def test_a_choice_without_tools(mode: Literal["auto", "none"]) -> None:
+    """A choice among no tools, as some agents send it always, is not told: the API refuses it."""
+    assert "toolConfig" not in body(Conversation((HI,), tool_choice=ToolChoice(mode)))
+
+
 SCHEMA: Json = {"type": "object"}
 CONFIGS: list[tuple[dict[str, Any], Json | None]] = [
     ({}, None),
@@ -248,7 +254,14 @@ CONFIGS: list[tuple[dict[str, Any], Json | None]] = [
     ({"thinking": Thinking(shows=True)}, {"thinkingConfig": {"includeThoughts": True}}),
     ({"thinking": Thinking(is_on=False)}, {"thinkingConfig": {"thinkingBudget": 0}}),
     ({"thinking": Thinking(effort="none")}, {"thinkingConfig": {"thinkingBudget": 0}}),
-    ({"thinking": Thinking(is_on=True)}, {"thinkingConfig": {"thinkingBudget": -1}}),
+    (
+        {"thinking": Thinking(is_on=True)},
+        {"thinkingConfig": {"includeThoughts": True, "thinkingBudget": -1}},
+    ),
+    (
+        {"thinking": Thinking(is_on=True, budget=2048, shows=False)},
+        {"thinkingConfig": {"includeThoughts": False, "thinkingBudget": 2048}},
+    ),
     ({"thinking": Thinking(effort="low")}, {"thinkingConfig": {"thinkingLevel": "LOW"}}),
     (
         {"thinking": Thinking(effort="low", budget=512)},
@@ -272,11 +285,11 @@ def test_efforts_of_models_that_know_budgets_only(effort: str, budget: int) -> N
     assert found == {"thinkingConfig": {"thinkingBudget": budget}}
 
 
-def test_an_effort_without_a_budget() -> None:
-    """An effort that an older model has no budget for is refused by the client's name of it."""
+@pytest.mark.parametrize("model", ["gemini-2.5-pro", "gemini-3-pro"])
+def test_an_effort_that_is_not_known(model: str) -> None:
+    """An effort that a model has no budget or level for is refused by the client's name of it."""
     uses = {Feature.EFFORT: "reasoning_effort"}
     conversation = Conversation((HI,), thinking=Thinking(effort="max"), uses=uses)
     with pytest.raises(BadRequest) as caught:
-        write_request(conversation, "gemini-2.5-pro")
+        write_request(conversation, model)
     assert caught.value.param == "reasoning_effort"
-    assert body(conversation)["generationConfig"] == {"thinkingConfig": {"thinkingLevel": "MAX"}}

@@ -55,7 +55,8 @@ def read(raw: bytes, *, to_end: bool = True) -> list[ChatEvent]:
 
 
 def test_a_text() -> None:
-    """Pieces of one text are one part; the end is said when the bytes end, with all that held."""
+    """Pieces of one text are one part; the end is said when the bytes end, with all that held. The
+    prompt's count is said before the first piece: some clients are told it at once."""
     counts = {"promptTokenCount": 9, "candidatesTokenCount": 2, "totalTokenCount": 11}
     raw = (
         chunk({"text": "Hel"}, usageMetadata={"promptTokenCount": 9, "totalTokenCount": 9})
@@ -64,9 +65,9 @@ def test_a_text() -> None:
     )
     assert read(raw, to_end=False) == [
         STARTED,
+        Used(Usage(9, 0)),
         PartStarted(0, 0, Text("")),
         PartDelta(0, 0, "Hel"),
-        Used(Usage(9, 0)),
         PartDelta(0, 0, "lo"),
         Used(Usage(9, 2)),
     ]
@@ -219,10 +220,12 @@ def test_sources() -> None:
 
 
 def test_sources_whose_place_is_not_known() -> None:
-    """Of a text that was not ASCII before, only its length is kept: its sources have no place."""
-    raw = chunk({"text": "é"}) + chunk({"text": "b"}, candidate=grounding((0, 2), None))
+    """Where no character begins, or behind the text, a source has no place."""
+    places = (0, 2), (1, 2), (0, 9), None
+    raw = chunk({"text": "é"}) + chunk({"text": "b"}, candidate=grounding(*places))
     assert [event for event in read(raw) if isinstance(event, Cited)] == [
-        Cited(0, 0, Citation("https://a.test"))
+        Cited(0, 0, Citation("https://a.test", None, None, 0, 1)),
+        Cited(0, 0, Citation("https://a.test")),
     ]
 
 
@@ -355,22 +358,35 @@ def test_what_a_part_starts_with_is_written() -> None:
     )
     assert found[:3] == [event({"text": "n"}), event({"text": "o"}), event({"text": "a"})]
     supports = found[3]["candidates"][0]["groundingMetadata"]["groundingSupports"]
-    assert supports == [{"groundingChunkIndices": [0], "segment": {"startIndex": 2, "endIndex": 3}}]
+    segment = {"startIndex": 2, "endIndex": 3, "text": "a"}
+    assert supports == [{"groundingChunkIndices": [0], "segment": segment}]
 
 
-@pytest.mark.parametrize(("text", "has_place"), [("abc", True), ("äbc", False)])
-def test_written_sources(text: str, has_place: bool) -> None:  # noqa: FBT001
-    """Sources stand in the last event; in bytes they can be placed where a byte is a character."""
+@pytest.mark.parametrize(
+    ("text", "place", "segment"),
+    [
+        ("abc", (1, 2), {"startIndex": 2, "endIndex": 3, "text": "b"}),
+        ("äßc", (1, 2), {"startIndex": 3, "endIndex": 5, "text": "ß"}),
+        ("äßc", (None, None), {"startIndex": 1, "endIndex": 6, "text": "äßc"}),
+    ],
+)
+def test_written_sources(text: str, place: tuple[int | None, int | None], segment: Json) -> None:
+    """Sources stand in the last event, placed in bytes of all the text; one that has no place is
+    of all of its part, which may go on behind it."""
     found = written(
-        PartStarted(0, 0, Text("")),
-        PartDelta(0, 0, text),
-        Cited(0, 0, Citation("https://a.test", "A", None, 1, 2)),
+        PartStarted(0, 0, Text("-")),
         PartEnded(0, 0),
+        PartStarted(0, 1, Text("")),
+        Cited(0, 1, Citation("https://a.test", "A", None, *place)),
+        PartDelta(0, 1, text),
+        PartEnded(0, 1),
+        PartStarted(0, 2, Text("-")),
+        PartEnded(0, 2),
         *END,
     )
     metadata = found[-1]["candidates"][0]["groundingMetadata"]
     assert metadata["groundingChunks"] == [{"web": {"uri": "https://a.test", "title": "A"}}]
-    assert ("segment" in metadata["groundingSupports"][0]) == has_place
+    assert metadata["groundingSupports"] == [{"groundingChunkIndices": [0], "segment": segment}]
 
 
 def test_written_logprobs() -> None:

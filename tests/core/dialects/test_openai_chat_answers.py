@@ -247,6 +247,21 @@ def test_malformed_answers(body: bytes) -> None:
             },
             Usage(32, 103, None, 94),
         ),
+        # Google's endpoint: thoughts are in the total only
+        (
+            {"prompt_tokens": 50, "completion_tokens": 34, "total_tokens": 140},
+            Usage(50, 90),
+        ),
+        (
+            {
+                "prompt_tokens": 9,
+                "completion_tokens": 1,
+                "total_tokens": 20,
+                "completion_tokens_details": {"reasoning_tokens": 0},
+            },
+            Usage(9, 1, None, 0),
+        ),
+        ({"prompt_tokens": 9, "completion_tokens": 1, "total_tokens": 3}, Usage(9, 1)),
         # DeepSeek, Moonshot
         (
             {"prompt_tokens": 9, "completion_tokens": 1, "prompt_cache_hit_tokens": 4},
@@ -355,7 +370,7 @@ SEAL = f"tiergate.{ANTHROPIC}."
         ),
         (  # places count in all of the text; a source without an address has no form here
             (
-                Text("ab"),
+                Text("ab", (Citation("https://b.test", "b"),)),
                 Text("cd", (Citation("https://a.test", None, "q", 0, 1), Citation(quote="x"))),
             ),
             {
@@ -365,12 +380,22 @@ SEAL = f"tiergate.{ANTHROPIC}."
                     {
                         "type": "url_citation",
                         "url_citation": {
+                            "url": "https://b.test",
+                            "title": "b",
+                            "start_index": 0,
+                            "end_index": 2,
+                        },
+                    },
+                    {
+                        "type": "url_citation",
+                        "url_citation": {
                             "url": "https://a.test",
+                            "title": "",
                             "content": "q",
                             "start_index": 2,
                             "end_index": 3,
                         },
-                    }
+                    },
                 ],
             },
         ),

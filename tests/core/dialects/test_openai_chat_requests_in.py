@@ -128,7 +128,7 @@ def test_the_turns_of_a_conversation() -> None:
         ),
         (
             {"type": "file", "file": {"filename": "a.pdf", "file_data": "AAAA"}},
-            File(Media(None, "AAAA", name="a.pdf")),
+            File(Media("application/pdf", "AAAA", name="a.pdf")),
             Feature.FILE_DATA,
         ),
         (
@@ -248,13 +248,15 @@ MEMBERS: list[tuple[dict[str, object], dict[str, object], Feature | None, str]] 
     ({"tool_choice": "auto"}, {}, None, ""),
     ({"tool_choice": "none"}, {}, None, ""),
     ({"parallel_tool_calls": True}, {"one_tool_at_most": False}, None, ""),
-    (
-        {"parallel_tool_calls": False},
-        {"one_tool_at_most": True},
-        Feature.ONE_TOOL,
-        "parallel_tool_calls",
-    ),
+    ({"parallel_tool_calls": False}, {"one_tool_at_most": True}, None, ""),  # none to call
 ]
+
+
+def test_one_tool_at_most() -> None:
+    """One call at most is asked for where there is something to call."""
+    found = conversation(tools=TOOLS, parallel_tool_calls=False)
+    assert found.one_tool_at_most is True
+    assert found.uses == {Feature.TOOLS: "tools", Feature.ONE_TOOL: "parallel_tool_calls"}
 
 
 @pytest.mark.parametrize(("members", "expected", "feature", "path"), MEMBERS)
@@ -500,8 +502,6 @@ OTHERS: list[tuple[str, object]] = [
     ("service_tier", "flex"),
     ("verbosity", "low"),
     ("moderation", {"model": "m"}),
-    ("prompt_cache_options", {"mode": "explicit"}),
-    ("prompt_cache_retention", "24h"),
     ("response_format", {"type": "grammar"}),
     ("min_p", 0.1),
     ("x_unknown", False),
@@ -525,6 +525,10 @@ def test_others(name: str, value: object) -> None:
         ("verbosity", "medium"),
         ("stream_options", {"include_usage": True}),
         ("prompt_cache_key", "k"),
+        ("prompt_cache_retention", "24h"),
+        ("prompt_cache_options", {"mode": "explicit", "ttl": "30m"}),
+        ("parallel_tool_calls", False),
+        ("tool_choice", "none"),
         ("min_p", None),
     ],
 )

@@ -99,7 +99,7 @@ def test_nothing_is_invented() -> None:
                         "function": {
                             "name": "f",
                             "description": "does",
-                            "parameters": {"type": "object"},
+                            "parameters": {"type": "object", "properties": {}},
                             "strict": True,
                         },
                     },

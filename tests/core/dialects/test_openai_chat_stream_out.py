@@ -297,6 +297,28 @@ def test_the_sdk_gathers_the_whole_answer(answer: Answer) -> None:
         assert shown == {name: it for name, it in expected["message"].items() if it is not None}
 
 
+def test_a_citation_without_a_place() -> None:
+    """It is of all of its text, so it is said when that has ended."""
+    found = written(
+        STARTED,
+        PartStarted(0, 0, Text("")),
+        PartDelta(0, 0, "ab"),
+        PartEnded(0, 0),
+        PartStarted(0, 1, Text("")),
+        Cited(0, 1, Citation("https://a.test")),
+        PartDelta(0, 1, "cde"),
+        PartEnded(0, 1),
+    )
+    [citation] = found[-1]["choices"][0]["delta"]["annotations"]
+    assert citation["url_citation"] == {
+        "url": "https://a.test",
+        "title": "",
+        "start_index": 2,
+        "end_index": 5,
+    }
+    assert "annotations" not in found[-2]["choices"][0]["delta"]
+
+
 def test_logprobs_and_citations() -> None:
     """Logprobs have a chunk beside their tokens; a citation counts in all of the text."""
     found = written(

@@ -9,7 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.answers import Answer, ChatEvent, Choice, Done, Finish, PartEnded, PartStarted
-from gateway.core.conversation import Conversation, Json, Part, Reasoning, Refusal, Text, ToolCall
+from gateway.core.conversation import (
+    Conversation,
+    Image,
+    Json,
+    Part,
+    Reasoning,
+    Refusal,
+    Text,
+    ToolCall,
+    ToolResult,
+)
 from gateway.core.dialect import Malformed
 from gateway.core.dialects.openai_responses import DIALECT
 from gateway.core.dialects.openai_responses.answers import write_answer
@@ -43,7 +53,25 @@ OWN = {
 }
 
 
-@given(any_.conversations(DIALECT.carries, OWN))
+def detailed[T: Part](part: T) -> T:
+    """An image as it is said here: with a detail."""
+    match part:
+        case Image(detail=None):
+            return replace(part, detail="auto")
+        case ToolResult():
+            return replace(part, parts=tuple(detailed(inner) for inner in part.parts))
+    return part
+
+
+def as_said(conversation: Conversation) -> Conversation:
+    turns = [
+        replace(turn, parts=tuple(detailed(part) for part in turn.parts))
+        for turn in conversation.turns
+    ]
+    return replace(conversation, turns=tuple(turns))
+
+
+@given(any_.conversations(DIALECT.carries, OWN).map(as_said))
 def test_a_conversation_survives(conversation: Conversation) -> None:
     """What is written for a provider reads as the same conversation, and uses no more than this
     dialect carries."""

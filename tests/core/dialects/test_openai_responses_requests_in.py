@@ -56,10 +56,11 @@ MEMBERS: list[tuple[dict[str, object], dict[str, object], dict[Feature, str]]] =
     ),
     ({"stream": True}, {"is_stream": True}, {}),
     (
-        {"parallel_tool_calls": False},
-        {"one_tool_at_most": True},
-        {Feature.ONE_TOOL: "parallel_tool_calls"},
+        {"parallel_tool_calls": False, "tools": [{"type": "function", "name": "f"}]},
+        {"one_tool_at_most": True, "tools": (Tool("f"),)},
+        {Feature.ONE_TOOL: "parallel_tool_calls", Feature.TOOLS: "tools"},
     ),
+    ({"parallel_tool_calls": False, "tools": []}, {"one_tool_at_most": True}, {}),
     ({"parallel_tool_calls": True}, {"one_tool_at_most": False}, {}),
     ({"top_logprobs": 3}, {"logprobs": 3}, {Feature.LOGPROBS: "top_logprobs"}),
     ({"top_logprobs": 0}, {}, {}),
@@ -169,6 +170,7 @@ def test_members(
         {"stream_options": {"include_obfuscation": False}}, {"prompt_cache_key": "k"},
         {"prompt_cache_retention": "24h"}, {"max_tool_calls": 3},
         {"include": ["web_search_call.action.sources", "message.input_image.image_url"]},
+        {"prompt_cache_options": {"mode": "explicit", "ttl": "12h", "prewarm": False}},
         {"previous_response_id": None}, {"something_new": None},
     ],
 )  # fmt: skip
@@ -187,6 +189,10 @@ OTHERS: list[tuple[dict[str, object], list[str]]] = [
     ({"service_tier": "flex"}, ["service_tier"]),
     ({"something_new": 0}, ["something_new"]),
     ({"stop": ["x"], "seed": 1}, ["stop", "seed"]),
+    (
+        {"prompt_cache_options": {"prewarm": True, "comparison_response_id": "resp_1"}},
+        ["prompt_cache_options.prewarm", "prompt_cache_options.comparison_response_id"],
+    ),
     ({"text": {"verbosity": "low"}}, ["text.verbosity"]),
     ({"text": {"format": {"type": "grammar"}}}, ["text.format"]),
     ({"reasoning": {"context": "all_turns"}}, ["reasoning.context"]),
@@ -297,6 +303,16 @@ PARTS: list[tuple[dict[str, object], Part, Feature | None]] = [
         Feature.FILE_DATA,
     ),
     ({"type": "input_file", "file_data": "AAAA"}, File(Media(data="AAAA")), Feature.FILE_DATA),
+    (
+        {"type": "input_file", "filename": "a.pdf", "file_data": "AAAA"},
+        File(Media("application/pdf", "AAAA", name="a.pdf")),
+        Feature.FILE_DATA,
+    ),
+    (
+        {"type": "input_image", "image_url": "data:IMAGE/JPG;base64,AAAA"},
+        Image(Media("image/jpeg", "AAAA")),
+        Feature.IMAGE_DATA,
+    ),
     (
         {"type": "input_file", "file_url": "https://x.test/a.pdf"},
         File(Media(url="https://x.test/a.pdf")),

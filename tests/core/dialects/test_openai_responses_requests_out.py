@@ -94,7 +94,7 @@ def test_a_question() -> None:
                         "type": "function",
                         "name": "g",
                         "description": "d",
-                        "parameters": {"type": "object"},
+                        "parameters": {"type": "object", "properties": {}},
                         "strict": True,
                     },
                 ]
@@ -129,7 +129,11 @@ def test_system_prompts() -> None:
         ),
         (
             Image(Media("image/png", "AAAA")),
-            {"type": "input_image", "image_url": "data:image/png;base64,AAAA"},
+            {
+                "type": "input_image",
+                "image_url": "data:image/png;base64,AAAA",
+                "detail": "auto",
+            },
         ),
         (
             File(Media(url="https://x.test", name="a")),

@@ -103,7 +103,10 @@ def frame(id: str | None, model: str | None) -> Json:
 
 
 def _blocks(part: Part) -> list[Json]:
+    """Empty text makes no block: the API refuses one when the client returns it."""
     match part:
+        case Text(text="", citations=()) | Refusal(text=""):
+            return []
         case Text():
             block: Json = {"type": "text", "text": part.text}
             found = [write_citation(citation) for citation in part.citations]

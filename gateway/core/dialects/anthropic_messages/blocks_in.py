@@ -21,7 +21,7 @@ _KNOWN = {
     # The citations of an earlier answer's text tell the model nothing that its text does not.
     "text": {"type", "text", _CACHE, "citations"},
     "image": {"type", "source", _CACHE},
-    "document": {"type", "source", "title", _CACHE, "citations"},
+    "document": {"type", "source", "title", "context", _CACHE, "citations"},
     "thinking": {"type", "thinking", "signature"},
     "redacted_thinking": {"type", "data"},
     "tool_use": {"type", "id", "name", "input", _CACHE},
@@ -99,6 +99,8 @@ def _document(
     block: Json, source: Json, path: str, notes: Notes, cache: Json | None
 ) -> File | None:
     name = string(block.get("title"), f"{path}.title")
+    if string(block.get("context"), f"{path}.context") is not None:  # told to the model, too
+        notes.other(f"{path}.context")
     citations = members(block.get("citations"), f"{path}.citations") or {}
     if boolean(citations.get("enabled"), f"{path}.citations.enabled"):
         notes.use(Feature.CITATIONS, f"{path}.citations")

@@ -9,7 +9,6 @@ role that follow each other are one message, which is what the API makes of them
 goes back with Anthropic's own proof or not at all.
 """
 
-import re
 from base64 import b64decode
 from collections.abc import Iterable
 
@@ -27,10 +26,9 @@ from gateway.core.conversation import (
     Turn,
 )
 from gateway.core.dialects.anthropic_messages import arguments
+from gateway.core.dialects.anthropic_messages.ids import valid_id
 from gateway.core.dialects.anthropic_messages.words import NAME
 from gateway.core.errors import BadRequest
-
-_NOT_OF_AN_ID = re.compile(r"[^A-Za-z0-9_-]")  # the API's pattern for ids of calls
 
 
 def write_system(turns: Iterable[Turn]) -> str | list[Json] | None:
@@ -91,7 +89,7 @@ def _block(part: Part) -> Json | None:
         case ToolCall():
             call: Json = {
                 "type": "tool_use",
-                "id": _id(part.id),
+                "id": valid_id(part.id),
                 "name": part.name,
                 "input": _input(part),
             }
@@ -128,6 +126,12 @@ def _document(part: File) -> Json:
 def _source(media: Media) -> Json:
     if media.url is not None:
         return {"type": "url", "url": media.url}
+    if media.type is None:
+        raise BadRequest(
+            f"The file {media.name or 'sent'} needs its media type for this model.",
+            code="missing_media_type",
+            param="messages",
+        )
     return {"type": "base64", "media_type": media.type, "data": media.data or ""}
 
 
@@ -145,7 +149,7 @@ def _plain(media: Media) -> Json:
 
 
 def _result(part: ToolResult) -> Json:
-    result: Json = {"type": "tool_result", "tool_use_id": _id(part.id)}
+    result: Json = {"type": "tool_result", "tool_use_id": valid_id(part.id)}
     if blocks := _blocks(part.parts):
         result["content"] = _short(blocks)
     if part.is_error:
@@ -163,12 +167,6 @@ def _input(call: ToolCall) -> Json:
         code="invalid_value",
         param="messages",
     )
-
-
-def _id(id: str) -> str:
-    """An id that the API takes, alike for the call and its result: other providers' have dots and
-    colons (Kimi: `functions.name:0`)."""
-    return _NOT_OF_AN_ID.sub(lambda found: f"_{ord(found[0]):x}_", id)
 
 
 def _with_cache(block: Json, cache: Json | None) -> Json:

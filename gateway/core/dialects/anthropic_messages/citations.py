@@ -9,6 +9,7 @@ client did not send.
 
 from gateway.core.conversation import Citation, Json
 from gateway.core.dialects import shapes
+from gateway.core.dialects.anthropic_messages.proofs import NO_INDEX
 
 _OF_DOCUMENTS = ("char_location", "page_location", "content_block_location")
 
@@ -29,7 +30,7 @@ def read_citation(found: Json) -> Citation | None:
 
 
 def write_citation(citation: Citation) -> Json | None:
-    """A page; its `encrypted_index` is empty, since Anthropic's search did not find it."""
+    """A page; its `encrypted_index` says that Anthropic's search did not find it."""
     if citation.url is None:
         return None
     return {
@@ -37,5 +38,5 @@ def write_citation(citation: Citation) -> Json | None:
         "cited_text": citation.quote or "",
         "url": citation.url,
         "title": citation.title,
-        "encrypted_index": "",
+        "encrypted_index": NO_INDEX,
     }

@@ -4,7 +4,8 @@ Facts: https://platform.claude.com/docs/en/api/errors. The type follows from the
 says more is `details.error_code`
 (https://github.com/anthropics/anthropic-sdk-python, `_exceptions.py`). In a stream there is an
 event `error` with the same body, under status 200; the SDKs raise on the event's name, and no
-`message_stop` follows.
+`message_stop` follows. A thread that cannot be served has a code of its own, by which the SDKs know
+that they are to go on without (`types/thread_unsupported_request_error.py`).
 """
 
 import json
@@ -13,7 +14,8 @@ from gateway.core import jsontext
 from gateway.core.answers import Failed
 from gateway.core.conversation import Json
 from gateway.core.dialect import ProviderError
-from gateway.core.errors import TiergateError
+from gateway.core.dialects.anthropic_messages.words import THREAD
+from gateway.core.errors import BadRequest, TiergateError
 from gateway.core.jsontext import JsonError
 
 _INVALID, _API = "invalid_request_error", "api_error"
@@ -29,13 +31,15 @@ _TYPES = {
     529: "overloaded_error",
 }
 _SAY_MORE = frozenset(_TYPES.values())  # than the two words for the rest, which others use too
+_NO_THREAD = "thread_unsupported_request"
 _UNKNOWN = "the provider reported an error"
 
 
 def error_body(error: TiergateError) -> bytes:
     """An error in the shape an Anthropic client reads."""
     found: Json = {"type": _type(error), "message": error.message}
-    details = {"error_code": error.code, "param": error.param}
+    code = _NO_THREAD if error.param == THREAD and isinstance(error, BadRequest) else error.code
+    details = {"error_code": code, "param": error.param}
     if known := {name: value for name, value in details.items() if value is not None}:
         found["details"] = known
     return json.dumps({"type": "error", "error": found}).encode()

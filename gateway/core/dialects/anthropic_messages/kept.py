@@ -1,8 +1,12 @@
 """What a request refers to at Anthropic: uploaded files and containers
-(https://platform.claude.com/docs/en/build-with-claude/files)."""
+(https://platform.claude.com/docs/en/build-with-claude/files), and threads, which its SDKs' loops
+over tools make on their own: what is said in one is kept there, so it must stay with one provider
+from its beginning on (https://github.com/anthropics/anthropic-sdk-python,
+`types/beta/message_create_params.py`)."""
 
 from gateway.core.chat import ChatRequest
 from gateway.core.conversation import Json
+from gateway.core.dialects.anthropic_messages.words import THREAD
 from gateway.core.dialects.kept import find
 
 
@@ -11,6 +15,8 @@ def find_kept(chat: ChatRequest) -> str | None:
     container = values.get("container")
     if isinstance(container, str) or (isinstance(container, dict) and container.get("id")):
         return "container"
+    if values.get(THREAD) is not None:
+        return THREAD
     if '"file_id"' not in chat.source.text:
         return None
     return find(values.get("messages"), "messages", ("content",), _refers)

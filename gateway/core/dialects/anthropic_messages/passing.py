@@ -1,7 +1,7 @@
 """Where client and provider both speak this dialect: the bytes pass, read just far enough.
 
-A request keeps every byte but its model, and but reasoning of another dialect's provider that an
-earlier turn left in it: this one would refuse it.
+A request keeps every byte but its model, and but what an earlier turn of another dialect's provider
+left in it: reasoning, citations, ids that this one would refuse.
 """
 
 from gateway.core import jsontext
@@ -9,7 +9,7 @@ from gateway.core.chat import ChatRequest, StreamEvent, Usage
 from gateway.core.conversation import Json
 from gateway.core.dialect import Malformed, ProviderRequest
 from gateway.core.dialects import shapes
-from gateway.core.dialects.anthropic_messages import proofs
+from gateway.core.dialects.anthropic_messages import ids, proofs
 from gateway.core.dialects.anthropic_messages.errors import error_event, failure
 from gateway.core.dialects.anthropic_messages.usage import Counts, read_usage
 from gateway.core.dialects.anthropic_messages.words import COUNT_PATH, PATH
@@ -33,10 +33,13 @@ def pass_count(chat: ChatRequest, model: str) -> ProviderRequest:
 
 def _replaced(chat: ChatRequest, model: str) -> bytes:
     members: dict[str, object] = {"model": model}
+    messages = given = chat.source.values.get("messages")
     if proofs.MARK in chat.source.text:
-        messages = chat.source.values.get("messages")
-        if (own := proofs.without_foreign(messages)) != messages:
-            members["messages"] = own
+        messages = proofs.without_foreign(messages)
+    if ids.MARK.search(chat.source.text):
+        messages = ids.with_valid_ids(messages)
+    if messages != given:
+        members["messages"] = messages
     return chat.source.replaced(members)
 
 
@@ -55,7 +58,12 @@ def peek_answer(body: bytes) -> tuple[Outcome, Usage | None]:
         return Outcome.SERVER_ERROR, None
     if not isinstance(answer.get("content"), list):
         return Outcome.MALFORMED, None
-    return Outcome.ANSWERED, read_usage(answer.get("usage"))
+    says = any(block != {"type": "text", "text": ""} for block in answer["content"])
+    is_empty = not says and answer.get("stop_reason") in ENDS_ON_ITS_OWN
+    return Outcome.EMPTY if is_empty else Outcome.ANSWERED, read_usage(answer.get("usage"))
+
+
+ENDS_ON_ITS_OWN = (None, "end_turn")  # any other reason explains an answer without words
 
 
 def peek_count(body: bytes) -> Outcome:
@@ -111,10 +119,17 @@ class MessagesWatcher:
                 return StreamEvent(raw, has_content=True, choices=(0,))
             case "message_delta":
                 delta = shapes.members(value, "delta") or {}
-                finished = (0,) if shapes.string(delta, "stop_reason") is not None else ()
+                reason = shapes.string(delta, "stop_reason")
+                finished = (0,) if reason is not None else ()
                 self._has_finished = self._has_finished or bool(finished)
                 usage = self._counts.add(value.get("usage"))
-                return StreamEvent(raw, choices=(0,), finished=finished, usage=usage)
+                return StreamEvent(
+                    raw,
+                    choices=(0,),
+                    finished=finished,
+                    says_why=reason not in ENDS_ON_ITS_OWN,
+                    usage=usage,
+                )
             case "message_stop":
                 if not self._has_finished:
                     return StreamEvent(b"", is_done=True)  # a cut: `end` says so; none must see it

@@ -5,8 +5,8 @@ whoever changes one, or sends one that Anthropic did not make, gets a 400
 (https://platform.claude.com/docs/en/build-with-claude/extended-thinking). A foreign one stands
 there sealed, as JSON where its provider wants more back than fits: an id, what stands for withheld
 text beside a summary. The signature of a tool call, for which this dialect has no place, is a
-redacted block of its own with the call's id. Reasoning without any signature is sealed, too: it
-must not be sent to Anthropic as if it were its own.
+redacted block of its own with the call's id. Reasoning without any signature is sealed, too, and so
+is the index that proves a citation: neither must be sent to Anthropic as if it were its own.
 """
 
 import json
@@ -20,10 +20,15 @@ from gateway.core.dialects.signatures import seal, unseal
 
 MARK = '"tiergate.'  # how a sealed proof begins in JSON
 THINKING, REDACTED = "thinking", "redacted_thinking"
+_CITATIONS = "citations"
 
 _NOBODY = "unsigned"  # whose reasoning it was is not known
 _SIGNATURE, _REDACTED, _ID, _CALL = "signature", "redacted", "id", "call"
 _MEMBERS = (_SIGNATURE, _REDACTED, _ID, _CALL)
+
+# In the place of a citation's `encrypted_index`, which Anthropic wants back as its search gave it
+# (https://platform.claude.com/docs/en/agents-and-tools/tool-use/web-search-tool).
+NO_INDEX = seal("", _NOBODY, NAME)
 
 
 def thinking_signature(part: Reasoning, signature: str | None) -> str:
@@ -95,8 +100,8 @@ def without_foreign(messages: object) -> object:
         if not isinstance(content, list):
             kept.append(message)
             continue
-        own = [block for block in content if not _is_foreign(block)]
-        if len(own) == len(content):
+        own = [_without_citations(block) for block in content if not _is_foreign(block)]
+        if own == content:
             kept.append(message)
         elif own:  # a message of nothing but another's reasoning says nothing, and would be refused
             kept.append({**message, "content": own})
@@ -110,6 +115,22 @@ def _is_foreign(block: object) -> bool:
         case {"type": "redacted_thinking", "data": str(proof)}:
             return unseal(proof, NAME)[1] != NAME
     return False
+
+
+def _without_citations(block: object) -> object:
+    """A text without the citations that no search of Anthropic's found."""
+    citations = block.get(_CITATIONS) if isinstance(block, dict) else None
+    if not isinstance(block, dict) or not isinstance(citations, list):
+        return block
+    own = [one for one in citations if not _is_unindexed(one)]
+    if len(own) == len(citations):
+        return block
+    kept = {**block, _CITATIONS: own}
+    return kept if own else {name: value for name, value in kept.items() if name != _CITATIONS}
+
+
+def _is_unindexed(citation: object) -> bool:
+    return isinstance(citation, dict) and citation.get("encrypted_index") == NO_INDEX
 
 
 def _sealed(kept: dict[str, str | None], origin: str | None, plain: str) -> str:

@@ -26,6 +26,8 @@ from gateway.core.conversation import (
 )
 from gateway.core.dialects import fields
 from gateway.core.dialects.anthropic_messages.blocks_in import read_cache, read_parts
+from gateway.core.dialects.anthropic_messages.schemas import fits_strict_mode
+from gateway.core.dialects.anthropic_messages.words import THREAD
 from gateway.core.dialects.notes import Notes
 from gateway.core.features import Feature
 
@@ -44,6 +46,8 @@ _NOTHING: dict[str, tuple[object, ...]] = {
     "mcp_servers": ([],),
     "betas": ([],),
 }
+# What the model may use, what was said before, where the request may be read: never left out.
+_ESSENTIAL = ("mcp_servers", "container", "inference_geo")
 _TOOL = {"type", "name", "description", "input_schema", "strict", "cache_control"}
 _TOOL_HARMLESS = {"eager_input_streaming"}  # in how many pieces its arguments come
 _TOOL_NOTHING: dict[str, tuple[object, ...]] = {
@@ -60,6 +64,11 @@ def read_conversation(chat: ChatRequest) -> Conversation:
     """The whole request. Raises BadRequest with the path of what is wrong."""
     values, notes = chat.source.values, Notes()
     notes.rest(values, _READ | _HARMLESS, "", _NOTHING)
+    for name in _ESSENTIAL:
+        if values.get(name) not in (None, []):
+            notes.other(name)
+    if values.get(THREAD) is not None:
+        notes.other(THREAD)  # all that was said before
     turns = _turns(values, notes)
     stop = _strings(values.get("stop_sequences"), "stop_sequences")
     tools = fields.each(values.get("tools"), "tools", lambda tool, at: _tool(tool, at, notes))
@@ -213,8 +222,9 @@ def _output(values: Json, notes: Notes) -> Output | None:
             return None
         notes.rest(wanted, {"type", "schema"}, path)
         notes.use(Feature.JSON_SCHEMA, path)
-        schema = fields.members(wanted.get("schema"), f"{path}.schema")
-        return Output(fields.required(schema, f"{path}.schema"))
+        at = f"{path}.schema"
+        schema = fields.required(fields.members(wanted.get("schema"), at), at)
+        return Output(schema, is_strict=True if fits_strict_mode(schema) else None)
     return None
 
 

@@ -6,10 +6,11 @@ since the API demands them: a limit of tokens, and that a tool's arguments are a
 
 import json
 
-from gateway.core.conversation import Conversation, Json, Output, Thinking, Tool, ToolChoice, Turn
+from gateway.core.conversation import Conversation, Json, Thinking, Tool, ToolChoice, Turn
 from gateway.core.dialect import AS_DOCUMENTED, Manner, ProviderRequest
 from gateway.core.dialects.anthropic_messages.blocks_out import write_messages, write_system
 from gateway.core.dialects.anthropic_messages.words import PATH
+from gateway.core.dialects.fields import wrong_value
 from gateway.core.features import Feature
 
 # Not here: names, audio, JSON without a schema, penalties, seeds, several answers, logprobs and
@@ -53,6 +54,8 @@ CARRIES = frozenset(
 MAX_TOKENS = 32_000
 
 _SYSTEM = ("system", "developer")
+# https://platform.claude.com/docs/en/build-with-claude/effort
+_EFFORTS = ("low", "medium", "high", "xhigh", "max")
 
 
 def write_request(
@@ -70,8 +73,8 @@ def write_request(
         "system": write_system(system),
         "messages": write_messages(turns),
         "tools": [_tool(tool) for tool in tools] or None,
-        "tool_choice": _tool_choice(conversation.tool_choice, conversation.one_tool_at_most),
-        "output_config": _output_config(conversation.output, conversation.thinking),
+        "tool_choice": _tool_choice(conversation) if tools else None,  # refused without tools
+        "output_config": _output_config(conversation),
         "thinking": _thinking(conversation.thinking),
         "stop_sequences": list(conversation.stop) or None,
         "temperature": conversation.temperature,
@@ -124,7 +127,8 @@ def _tool(tool: Tool) -> Json:
     return written
 
 
-def _tool_choice(choice: ToolChoice | None, one_tool_at_most: bool | None) -> Json | None:  # noqa: FBT001
+def _tool_choice(conversation: Conversation) -> Json | None:
+    choice, one_tool_at_most = conversation.tool_choice, conversation.one_tool_at_most
     if choice is None and not one_tool_at_most:
         return None
     match choice:
@@ -140,9 +144,13 @@ def _tool_choice(choice: ToolChoice | None, one_tool_at_most: bool | None) -> Js
     return written
 
 
-def _output_config(output: Output | None, thinking: Thinking | None) -> Json | None:
+def _output_config(conversation: Conversation) -> Json | None:
     config: Json = {}
+    output, thinking = conversation.output, conversation.thinking
     if thinking and thinking.effort not in (None, "none"):
+        if thinking.effort not in _EFFORTS:  # OpenAI's `minimal`
+            path = conversation.uses.get(Feature.EFFORT, "reasoning effort")
+            raise wrong_value(path, f"must be one of none, {', '.join(_EFFORTS)} for this model")
         config["effort"] = thinking.effort
     if output and output.schema is not None:
         # A schema's name and `strict` are OpenAI's: nothing is told the model by the one, and

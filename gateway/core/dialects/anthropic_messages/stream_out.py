@@ -156,11 +156,10 @@ class MessagesWriter:
         self._open = now = _Open(event.part, kind)
         match kind:
             case Text():
-                written = self._block(now, {"type": "text", "text": ""})
-                written += b"".join(self._cite(citation) for citation in kind.citations)
-                return written + self._more(now, kind.text)
+                cited = b"".join([self._cite(now, citation) for citation in kind.citations])
+                return cited + self._more(now, kind.text)
             case Refusal():
-                return self._block(now, {"type": "text", "text": ""}) + self._more(now, kind.text)
+                return self._more(now, kind.text)
             case ToolCall():
                 self._has_calls = True
                 kept = proofs.call_block(kind, kind.signature)
@@ -171,15 +170,14 @@ class MessagesWriter:
                 now.signature = kind.signature or ""
                 if kind.redacted is not None and not kind.text:
                     return b""  # whether text comes with it, its first event will tell
-                return self._thinking(now) + self._more(now, kind.text)
+                return self._begun(now) + self._more(now, kind.text)
             case _:
                 assert_never(kind)
 
     def _grow(self, now: _Open, event: PartDelta | PartSigned | Cited | PartEnded) -> bytes:
         match event:
             case PartDelta():
-                written = b"" if now.has_block else self._thinking(now)
-                written += self._more(now, event.text)
+                written = self._more(now, event.text)
                 if self._held and now.fragments.is_whole:
                     written += self._close(now)
                 return written
@@ -187,7 +185,7 @@ class MessagesWriter:
                 now.signature += event.signature
                 return b""
             case Cited():
-                return self._cite(event.citation)
+                return self._cite(now, event.citation)
             case PartEnded():
                 return self._close(now)
 
@@ -203,7 +201,8 @@ class MessagesWriter:
             else:
                 block: Json = {"type": proofs.REDACTED, "data": proofs.redacted_data(kind)}
                 written += self._block(now, block)
-        written += _event("content_block_stop", {"index": self._index})
+        if now.has_block:
+            written += _event("content_block_stop", {"index": self._index})
         if isinstance(kind, ToolCall) and now.signature:
             kept = proofs.call_block(kind, now.signature)
             written += self._whole_block(kept) if kept else b""
@@ -212,8 +211,14 @@ class MessagesWriter:
             self._next.extend(self._held.pop(next(iter(self._held))))
         return written
 
-    def _thinking(self, now: _Open) -> bytes:
-        return self._block(now, {"type": proofs.THINKING, "thinking": "", "signature": ""})
+    def _begun(self, now: _Open) -> bytes:
+        """The start of a block that grows. Text starts with its first: the API refuses an empty one
+        when the client returns it."""
+        if now.has_block:
+            return b""
+        if isinstance(now.kind, Reasoning):
+            return self._block(now, {"type": proofs.THINKING, "thinking": "", "signature": ""})
+        return self._block(now, {"type": "text", "text": ""})
 
     def _block(self, now: _Open, block: Json) -> bytes:
         now.has_block = True
@@ -229,6 +234,7 @@ class MessagesWriter:
     def _more(self, now: _Open, text: str) -> bytes:
         if not text:
             return b""
+        begun = self._begun(now)
         if isinstance(now.kind, ToolCall):
             now.fragments.add(text)
         elif isinstance(now.kind, Refusal):
@@ -237,11 +243,13 @@ class MessagesWriter:
         # The event of which a stream is made: put together here, it costs half.
         delta = f'{{"type": "{type_}", "{name}": {json.dumps(text)}}}'
         data = f'{{"type": "content_block_delta", "index": {self._index}, "delta": {delta}}}'
-        return f"event: content_block_delta\ndata: {data}\n\n".encode()
+        return begun + f"event: content_block_delta\ndata: {data}\n\n".encode()
 
-    def _cite(self, citation: Citation) -> bytes:
+    def _cite(self, now: _Open, citation: Citation) -> bytes:
         found = write_citation(citation)
-        return self._delta({"type": "citations_delta", "citation": found}) if found else b""
+        if found is None:
+            return b""
+        return self._begun(now) + self._delta({"type": "citations_delta", "citation": found})
 
     def _delta(self, delta: Json) -> bytes:
         return _event("content_block_delta", {"index": self._index, "delta": delta})

@@ -13,6 +13,7 @@ PATH = "/messages"
 COUNT_PATH = "/messages/count_tokens"
 
 STOP_SEQUENCE = "stop_sequence"
+THREAD = "thread"
 
 _READ: dict[str, Finish] = {
     "end_turn": "stop",

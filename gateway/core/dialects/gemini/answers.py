@@ -10,7 +10,7 @@ from gateway.core.answers import Answer, Choice, Failed
 from gateway.core.chat import ChatRequest
 from gateway.core.conversation import Audio, File, Image, Json, Part, Reasoning, Text, ToolCall
 from gateway.core.dialect import Malformed
-from gateway.core.dialects.gemini.citations import Found, Segment, length, write_citations
+from gateway.core.dialects.gemini.citations import Found, placed, write_citations
 from gateway.core.dialects.gemini.endings import write_finish
 from gateway.core.dialects.gemini.logprobs import write_logprobs
 from gateway.core.dialects.gemini.media import write_media
@@ -54,7 +54,7 @@ def _candidate(index: int, choice: Choice) -> Json:
         written = _part(part)
         if written is not None:
             if isinstance(part, Text):
-                found += _placed(part, len(parts))
+                found += [placed(source, part.text, len(parts)) for source in part.citations]
             parts.append(written)
         has_broken_call = has_broken_call or (written is None and isinstance(part, ToolCall))
     content: Json = {"parts": parts, "role": MODEL} if parts else {"role": MODEL}
@@ -80,14 +80,3 @@ def _part(part: Part) -> Json | None:
             return write_media(part)
         case _:
             return write_text(part.text) if hasattr(part, "text") else None
-
-
-def _placed(text: Text, part: int) -> list[Found]:
-    found: list[Found] = []
-    for citation in text.citations:
-        segment = None
-        if citation.start is not None and citation.end is not None:
-            start, end = length(text.text[: citation.start]), length(text.text[: citation.end])
-            segment = Segment(part, start, end)
-        found.append((citation, segment))
-    return found

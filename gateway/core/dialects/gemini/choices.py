@@ -1,8 +1,8 @@
 """One candidate of an answer as it comes: parts made of the pieces that its events carry.
 
 A text or a thought grows while pieces of its kind come, a call comes whole, and a signature ends
-what it signs. Sources come with the last event, their positions in bytes of all the text. Of that
-only its length is kept: it is enough as long as the text was ASCII, else positions are not known.
+what it signs. Sources come with the last event, their positions in bytes of all the text, which is
+kept for that: it is known only there where its characters begin.
 """
 
 from dataclasses import replace
@@ -31,9 +31,8 @@ class Choice:
         self._answer_id = answer_id or ""
         self._count = 0
         self._open: type[Text | Reasoning] | None = None
-        self._length = 0  # of the open text, before its last piece
-        self._is_ascii = True
-        self._piece = ""
+        self._pieces: list[str] = []  # of the open text, as its events brought them
+        self._length = 0  # of these without the last
         self._texts = 0  # how many texts there were
         self._has_text = False  # before this event
         self._cited: set[Citation] = set()
@@ -94,13 +93,11 @@ class Choice:
         return replace(citation, start=start, end=end)
 
     def _in_piece(self, position: int) -> int | None:
-        found = characters(self._piece, position)
+        found = characters(self._pieces[-1] if self._pieces else "", position)
         return None if found is None else self._length + found
 
     def _in_all(self, position: int) -> int | None:
-        if self._texts > 1 or not self._is_ascii:
-            return None
-        return position if position <= self._length else self._in_piece(position - self._length)
+        return characters("".join(self._pieces), position) if self._texts == 1 else None
 
     def close(self) -> list[ChatEvent]:
         if self._open is None:
@@ -110,7 +107,7 @@ class Choice:
 
     def _begin(self, kind: type[Text | Reasoning]) -> list[ChatEvent]:
         events = self.close()
-        self._open, self._length, self._is_ascii, self._piece = kind, 0, True, ""
+        self._open, self._length, self._pieces = kind, 0, []
         started = Text("") if kind is Text else Reasoning(origin=NAME)
         events.append(PartStarted(self._index, self._count, started))
         self._count += 1
@@ -119,9 +116,9 @@ class Choice:
 
     def _grow(self, kind: type[Text | Reasoning], text: str) -> list[ChatEvent]:
         events = [] if self._open is kind else self._begin(kind)
-        self._length += len(self._piece)
-        self._is_ascii = self._is_ascii and self._piece.isascii()
-        self._piece = text
+        if self._pieces:
+            self._length += len(self._pieces[-1])
+        self._pieces.append(text)
         events.append(PartDelta(self._index, self._count - 1, text))
         return events
 

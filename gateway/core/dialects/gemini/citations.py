@@ -14,11 +14,13 @@ from gateway.core.dialects.gemini.shapes import count_of, items, object_of, text
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """Where a citation stands: bytes of the part with this number among those of its content."""
+    """Where a citation stands: bytes of the part with this number among those of its content, and
+    what stands there, which is written for those who do not count."""
 
     part: int
     start: int
     end: int
+    text: str | None = None
 
 
 type Found = tuple[Citation, Segment | None]
@@ -48,11 +50,12 @@ def _grounded(metadata: Json) -> list[Found]:
 
 
 def _source(chunk: Json) -> Citation:
-    for kind in ("web", "retrievedContext", "maps"):
+    for kind in ("web", "retrievedContext", "maps", "image"):
         if (source := chunk.get(kind)) is not None:
             told = object_of(source)
             quote = text_of(told.get("text")) if kind == "retrievedContext" else None
-            return Citation(text_of(told.get("uri")), text_of(told.get("title")), quote)
+            url = text_of(told.get("sourceUri" if kind == "image" else "uri"))
+            return Citation(url, text_of(told.get("title")), quote)
     return Citation()
 
 
@@ -92,6 +95,17 @@ def length(text: str) -> int:
     return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
 
 
+def placed(citation: Citation, text: str, part: int = 0, start: int = 0) -> Found:
+    """A citation of the text from there on, which stands in the part with this number. One that
+    has no place is of all of it, as in the other dialects."""
+    first = 0 if citation.start is None else citation.start
+    last = len(text) - start if citation.end is None else citation.end
+    before, cited = length(text[: start + first]), text[start + first : start + last]
+    if citation.start is None and not cited:
+        return citation, None
+    return citation, Segment(part, before, before + length(cited), cited)
+
+
 def write_citations(found: Iterable[Found]) -> Json | None:
     """`groundingMetadata`: each source once, each citation a support of it."""
     sources: dict[Citation, int] = {}
@@ -100,8 +114,9 @@ def write_citations(found: Iterable[Found]) -> Json | None:
         source = Citation(citation.url, citation.title, citation.quote)
         support: Json = {"groundingChunkIndices": [sources.setdefault(source, len(sources))]}
         if segment is not None:
+            part: Json = {"partIndex": segment.part} if segment.part else {}
             place: Json = {"startIndex": segment.start, "endIndex": segment.end}
-            support["segment"] = {"partIndex": segment.part, **place} if segment.part else place
+            support["segment"] = {**part, **place, "text": segment.text}
         supports.append(support)
     if not supports:
         return None

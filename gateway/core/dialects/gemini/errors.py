@@ -49,6 +49,8 @@ _TYPES: dict[str, str] = {
     "DEADLINE_EXCEEDED": "server_error",
     "CANCELLED": "server_error",
 }
+# A wrong key is a 400: https://ai.google.dev/gemini-api/docs/troubleshooting.
+_OF_KEYS = frozenset({"API_KEY_INVALID"})
 _RPC = "type.googleapis.com/google.rpc."
 _DOMAIN = "tiergate"
 
@@ -123,6 +125,8 @@ def _told(error: object) -> tuple[str | None, str | None, str | None, str | None
             case [{"field": str(field)}, *_] if field:
                 param = param or field
     type_ = _TYPES.get(status) if status else None
+    if reason in _OF_KEYS:
+        type_ = _TYPES["UNAUTHENTICATED"]
     return message, type_, reason or status, param
 
 

@@ -1,10 +1,12 @@
 """Where client and provider both speak this dialect: the bytes pass, and are read for what must be
-known. Fact: a request names no model in its body, but may (https://ai.google.dev/api/batch-api)."""
+known. Fact: a request names no model in its body, but may (https://ai.google.dev/api/batch-api).
+What another provider left in its contents does not pass (`history.py`)."""
 
 from gateway.core.chat import ChatRequest, StreamEvent, Usage
 from gateway.core.conversation import Json
 from gateway.core.dialect import Malformed, ProviderRequest
 from gateway.core.dialects.gemini.errors import error_event, read_failure
+from gateway.core.dialects.gemini.history import as_own, may_need_change
 from gateway.core.dialects.gemini.requests_out import path_of
 from gateway.core.dialects.gemini.shapes import count_of, items, object_of
 from gateway.core.dialects.gemini.stream_in import KNOWN, data_of, parse
@@ -20,7 +22,11 @@ def pass_request(chat: ChatRequest, model: str, ask_usage: bool) -> ProviderRequ
     path = path_of(model, is_stream=chat.is_stream)
     named: dict[str, object] = {}
     if chat.source.values.get("model") is not None:
-        named = {"model": path[1:].rpartition(":")[0]}
+        named["model"] = path[1:].rpartition(":")[0]
+    if may_need_change(chat.source.text, model):
+        contents = chat.source.values.get("contents")
+        if (own := as_own(contents, model)) != contents:
+            named["contents"] = own
     return ProviderRequest(path, chat.source.replaced(named))
 
 
@@ -33,9 +39,21 @@ def peek_answer(body: bytes) -> tuple[Outcome, Usage | None]:
         candidates = [object_of(item) for item in items(value.get("candidates"))]
         if not candidates and not _is_blocked(value):
             return Outcome.MALFORMED, None
+        is_empty = bool(candidates) and all(_is_empty(candidate) for candidate in candidates)
     except Malformed:
         return Outcome.MALFORMED, None
-    return Outcome.ANSWERED, read_usage(value.get("usageMetadata"))
+    outcome = Outcome.EMPTY if is_empty else Outcome.ANSWERED
+    return outcome, read_usage(value.get("usageMetadata"))
+
+
+def _is_empty(candidate: Json) -> bool:
+    """Whether it ended on its own and says nothing."""
+    parts = items(object_of(candidate.get("content")).get("parts"))
+    says = any(_says_something(object_of(part)) for part in parts)
+    return not says and candidate.get("finishReason") in ENDS_ON_ITS_OWN
+
+
+ENDS_ON_ITS_OWN = (None, "STOP")  # any other reason explains an answer without words
 
 
 class Watcher:
@@ -70,6 +88,7 @@ class Watcher:
             raise Malformed("not an answer")
         self._is_blocked = self._is_blocked or _is_blocked(value)
         has_content = False
+        says_why = self._is_blocked
         seen: list[int] = []
         finished: list[int] = []
         for position, item in enumerate(items(value.get("candidates"))):
@@ -77,8 +96,9 @@ class Watcher:
             index = count_of(candidate.get("index"))
             index = position if index is None else index
             seen.append(index)
-            if candidate.get("finishReason") is not None:
+            if (reason := candidate.get("finishReason")) is not None:
                 finished.append(index)
+                says_why = says_why or reason not in ENDS_ON_ITS_OWN
             parts = items(object_of(candidate.get("content")).get("parts"))
             has_content = has_content or any(_says_something(object_of(part)) for part in parts)
         self._begun.update(seen)
@@ -90,6 +110,7 @@ class Watcher:
             choices=tuple(seen),
             finished=tuple(finished),
             is_usage_only=usage is not None and not seen and "promptFeedback" not in value,
+            says_why=says_why,
             usage=usage,
         )
 

@@ -13,7 +13,7 @@ from gateway.core import jsontext
 from gateway.core.dialects.gemini.wire import NAME, standard_base64
 from gateway.core.dialects.signatures import seal, unseal
 
-_SEALED = "dGllcmdhdGUu"  # how every seal, "tiergate.", begins in base64
+SEALED = "dGllcmdhdGUu"  # how every seal, "tiergate.", begins in base64
 _MEMBERS = ("signature", "redacted", "id")
 # Google's words for "there is none": FAQ of
 # https://ai.google.dev/gemini-api/docs/thought-signatures.
@@ -50,7 +50,7 @@ def read(text: str) -> Proof:
     """What a client returned, or a provider gave."""
     if text in _NO_SIGNATURE:
         return Proof()
-    if text.startswith(_SEALED):
+    if text.startswith(SEALED):
         try:
             sealed = b64decode(standard_base64(text)).decode()
             kept, origin = unseal(sealed, NAME)

@@ -90,7 +90,8 @@ def _tools(root: Members, notes: Notes) -> tuple[tuple[Tool, ...], ToolChoice | 
         return tuple(found), None
     config.rest({"functionCallingConfig"}, notes)
     calling = config.members("functionCallingConfig")
-    choice, is_validated = _choice(calling, notes) if calling else (None, False)
+    names = frozenset([tool.name for tool in found])
+    choice, is_validated = _choice(calling, names, notes) if calling else (None, False)
     if is_validated and found:
         found = [replace(tool, is_strict=True) for tool in found]
     return tuple(found), choice
@@ -106,10 +107,15 @@ def _tool(declared: Members, notes: Notes) -> Tool:
     return Tool(declared.required("name"), declared.string("description"), schema)
 
 
-def _choice(calling: Members, notes: Notes) -> tuple[ToolChoice | None, bool]:
-    """The choice, and whether arguments must keep to their schemas (mode `VALIDATED`)."""
+def _choice(
+    calling: Members, declared: frozenset[str], notes: Notes
+) -> tuple[ToolChoice | None, bool]:
+    """The choice, and whether arguments must keep to their schemas (mode `VALIDATED`). Names that
+    are all there are limit nothing, and few providers could be told them."""
     calling.rest({"mode", "allowedFunctionNames"}, notes)
     mode, names = (calling.string("mode") or "").upper(), calling.strings("allowedFunctionNames")
+    if len(names) > 1 and declared.issubset(names):
+        names = ()
     path = calling.at("mode")
     match mode:
         case "" | "MODE_UNSPECIFIED" | "AUTO" | "VALIDATED":

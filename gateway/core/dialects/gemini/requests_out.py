@@ -207,6 +207,8 @@ def _tools(tools: tuple[Tool, ...]) -> list[Json] | None:
 def _tool_config(conversation: Conversation) -> Json | None:
     """Mode `ANY` keeps to the schemas by itself; where the model is free to call or not, only
     `VALIDATED` does, and only it takes a choice of names."""
+    if not conversation.tools:  # "Function calling config is set without function_declarations"
+        return None
     choice = conversation.tool_choice or ToolChoice("auto")
     is_validated = choice.mode == "auto" and (
         bool(choice.names) or any(tool.is_strict for tool in conversation.tools)

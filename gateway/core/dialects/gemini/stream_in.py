@@ -71,10 +71,10 @@ class Reader:
             events.append(Started(answer_id, text_of(value.get("modelVersion"))))
         if object_of(value.get("promptFeedback")).get("blockReason") is not None:
             self._is_blocked = True
+        if (usage := read_usage(value.get("usageMetadata"))) is not None:
+            events.append(Used(usage))  # first: some clients are told the prompt's count at once
         for position, item in enumerate(items(value.get("candidates"))):
             events += self._candidate(object_of(item), position, answer_id)
-        if (usage := read_usage(value.get("usageMetadata"))) is not None:
-            events.append(Used(usage))
         return events
 
     def end(self) -> list[ChatEvent]:

@@ -8,7 +8,7 @@ sources and usage stand in the last event, which is written when the answer is k
 """
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from gateway.core import sse
 from gateway.core.answers import (
@@ -28,7 +28,7 @@ from gateway.core.answers import (
 from gateway.core.chat import ChatRequest, Usage
 from gateway.core.conversation import Citation, Json, Reasoning, Refusal, Text, ToolCall
 from gateway.core.dialects.gemini.answers import about
-from gateway.core.dialects.gemini.citations import Found, Segment, write_citations
+from gateway.core.dialects.gemini.citations import Found, placed, write_citations
 from gateway.core.dialects.gemini.endings import write_finish
 from gateway.core.dialects.gemini.errors import error_event
 from gateway.core.dialects.gemini.logprobs import write_logprobs
@@ -47,17 +47,17 @@ type Key = tuple[int, int]
 
 @dataclass(slots=True)
 class _Choice:
-    """What the last event says of a candidate. `length` in characters: of all its text so far."""
+    """What the last event says of a candidate. `texts`: all its text so far, in pieces, and its
+    `length` in characters."""
 
     finish: Finish | None = None
+    texts: list[str] = field(default_factory=list)
     length: int = 0
-    is_ascii: bool = True
     has_broken_call: bool = False
 
 
 class Writer:
-    """Sources are placed in bytes of all the text, of which only the length is kept: their
-    positions are left out where it was not ASCII."""
+    """Sources are placed in bytes of all the text, which is kept for that."""
 
     def __init__(self, chat: ChatRequest) -> None:
         del chat  # everything that a request could ask of a stream is in it anyway
@@ -66,7 +66,8 @@ class Writer:
         self._choices: dict[int, _Choice] = {}
         self._open: dict[Key, Text | Reasoning | Refusal | ToolCall] = {}
         self._starts: dict[Key, int] = {}  # of texts, in characters of all of them
-        self._sources: dict[int, list[Found]] = {}
+        self._ends: dict[Key, int] = {}
+        self._sources: dict[int, list[tuple[Citation, Key]]] = {}
         self._logprobs: dict[int, list[Json]] = {}
 
     def write(self, event: ChatEvent) -> bytes:
@@ -124,7 +125,7 @@ class Writer:
             return self._event(key[0], write_thought(text))
         choice = self._choice(key[0])
         choice.length += len(text)
-        choice.is_ascii = choice.is_ascii and text.isascii()
+        choice.texts.append(text)
         return self._event(key[0], write_text(text))
 
     def _sign(self, key: Key, signature: str) -> None:
@@ -134,6 +135,7 @@ class Writer:
 
     def _end(self, key: Key) -> bytes:
         part = self._open.pop(key, None)
+        self._ends[key] = self._choice(key[0]).length
         if isinstance(part, ToolCall):
             written = write_call(part)
             if written is None:
@@ -143,11 +145,7 @@ class Writer:
         return b"" if written is None else self._event(key[0], written)
 
     def _cite(self, key: Key, citation: Citation) -> None:
-        segment = None
-        if citation.start is not None and citation.end is not None:
-            start = self._starts.get(key, 0)
-            segment = Segment(0, start + citation.start, start + citation.end)
-        self._sources.setdefault(key[0], []).append((citation, segment))
+        self._sources.setdefault(key[0], []).append((citation, key))
 
     def _event(self, index: int, part: Json) -> bytes:
         candidate: Json = {"content": {"parts": [part], "role": MODEL}, "index": index}
@@ -166,11 +164,16 @@ class Writer:
         finish = choice.finish or "stop"
         candidate["finishReason"] = write_finish(finish, has_broken_call=choice.has_broken_call)
         candidate["index"] = index
-        found = self._sources.pop(index, [])
-        if not choice.is_ascii:
-            found = [(citation, None) for citation, _ in found]
+        found = self._found(index, choice) if index in self._sources else []
         if (sources := write_citations(found)) is not None:
             candidate["groundingMetadata"] = sources
         if logprobs := self._logprobs.pop(index, None):
             candidate["logprobsResult"] = write_logprobs(tuple(logprobs))
         return candidate
+
+    def _found(self, index: int, choice: _Choice) -> list[Found]:
+        text = "".join(choice.texts)
+        return [
+            placed(citation, text[: self._ends.get(key)], 0, self._starts.get(key, 0))
+            for citation, key in self._sources.pop(index)
+        ]

@@ -106,19 +106,21 @@ def read_citation(item: Json, path: str) -> Citation | None:
     )
 
 
-def write_citation(citation: Citation, offset: int) -> Json | None:
+def write_citation(citation: Citation, offset: int, length: int) -> Json | None:
     """None for a source without an address: this dialect knows no other. `offset`: of the part's
-    text in the message's."""
+    text in the message's; `length`: its own. Clients demand places and a title (the SDKs' types,
+    and Vercel's AI SDK fails without): a citation that has no place is of all of its part."""
     if citation.url is None:
         return None
-    members: Json = {"url": citation.url}
-    for name, value in (("title", citation.title), ("content", citation.quote)):
-        if value is not None:
-            members[name] = value
-    for name, place in (("start_index", citation.start), ("end_index", citation.end)):
-        if place is not None:
-            members[name] = place + offset
-    return {"type": "url_citation", "url_citation": members}
+    written: Json = {
+        "url": citation.url,
+        "title": citation.title or "",
+        "start_index": offset + (citation.start or 0),
+        "end_index": offset + (length if citation.end is None else citation.end),
+    }
+    if citation.quote is not None:
+        written["content"] = citation.quote
+    return {"type": "url_citation", "url_citation": written}
 
 
 def write_citations(parts: Sequence[Part]) -> list[Json]:
@@ -126,9 +128,10 @@ def write_citations(parts: Sequence[Part]) -> list[Json]:
     offset = 0
     for part in parts:
         if isinstance(part, Text):
-            found = [write_citation(citation, offset) for citation in part.citations]
+            length = len(part.text)
+            found = [write_citation(citation, offset, length) for citation in part.citations]
             written += [item for item in found if item is not None]
-            offset += len(part.text)
+            offset += length
     return written
 
 

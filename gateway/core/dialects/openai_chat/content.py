@@ -28,11 +28,13 @@ from gateway.core.dialects.fields import each, members, required, string, wrong_
 from gateway.core.dialects.notes import Notes
 from gateway.core.dialects.openai_chat.reasoning import THINKING
 from gateway.core.dialects.openai_chat.words import NAME
+from gateway.core.dialects.openai_limits import file_name, type_by_name
 from gateway.core.features import Feature
 
 _AUDIO_TYPES = {"mp3": "audio/mpeg"}  # the rest are called as their format is
 _AUDIO_FORMATS = {"mpeg": "mp3", "x-wav": "wav", "wave": "wav"}
-_FILE_NAME = "file"  # for one that has none; its type follows
+# Not registered, and taken by OpenAI all the same; Anthropic and Google refuse it.
+_TYPES = {"image/jpg": "image/jpeg"}
 _KNOWN = {"type", "cache_control", "prompt_cache_breakpoint"}
 _DEFAULT_TTL = "30m"  # of a `prompt_cache_breakpoint`; other lifetimes have no neutral form
 
@@ -130,7 +132,7 @@ def _read_file(part: Json, path: str, notes: Notes) -> File | None:
     elif data.startswith("data:"):
         media = _media(data, f"{at}.file_data", name)
     else:
-        media = Media(data=data, name=name)
+        media = Media(type_by_name(name or ""), data, name=name)  # bare base64 says none
     notes.use(Feature.FILE_URL if media.data is None else Feature.FILE_DATA, path)
     return File(media, _cache(part, path, notes))
 
@@ -143,7 +145,8 @@ def _media(url: str, path: str, name: str | None = None) -> Media:
     type_, *parameters = head.split(";")
     if not comma or "base64" not in parameters:
         raise wrong_value(path, "must have its data in base64")
-    return Media(type_ or None, data, name=name)
+    type_ = type_.strip().lower()
+    return Media(_TYPES.get(type_, type_) or None, data, name=name)
 
 
 def _cache(part: Json, path: str, notes: Notes) -> Json | None:
@@ -199,10 +202,8 @@ def _write_audio(media: Media) -> Json:
 def _write_file(media: Media) -> Json | None:
     if media.data is None:
         return None
-    subtype = (media.type or "").partition("/")[2]
-    name = media.name or (f"{_FILE_NAME}.{subtype}" if subtype else _FILE_NAME)
     data = _url(media) if media.type else media.data
-    return {"type": "file", "file": {"filename": name, "file_data": data}}
+    return {"type": "file", "file": {"filename": file_name(media), "file_data": data}}
 
 
 def _url(media: Media) -> str:

@@ -46,7 +46,8 @@ def error_event(error: TiergateError) -> bytes:
 def read_error(status: int, body: bytes) -> tuple[str, str, str | None, str | None]:
     """A provider's error as (message, type, code, param), as long as it wrote them.
 
-    OpenAI nests it under `error`; Mistral and vLLM put the members at the top; some send a string.
+    OpenAI nests it under `error`; Mistral and vLLM put the members at the top; some send a string,
+    xAI with a `code` (https://docs.x.ai/docs/key-information/debugging).
     """
     try:
         found = jsontext.parse(body)
@@ -54,9 +55,12 @@ def read_error(status: int, body: bytes) -> tuple[str, str, str | None, str | No
         found = None
     if isinstance(found, list) and len(found) == 1:
         found = found[0]
-    if isinstance(found, dict):
-        found = found.get("error") or found
     members = found if isinstance(found, dict) else {"message": found}
+    match members.get("error"):
+        case dict() as told if told:
+            members = told
+        case str() as told if told:  # xAI: its code is beside it
+            members = {**members, "message": told}
     message = members.get("message") or members.get("detail")
     if isinstance(message, (dict, list)):
         message = json.dumps(message)

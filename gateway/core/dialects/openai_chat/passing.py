@@ -56,9 +56,23 @@ def peek_answer(body: bytes) -> tuple[Outcome, Usage | None]:
     if isinstance(answer, dict) and answer.get("error"):
         return Outcome.SERVER_ERROR, None
     match answer:
-        case {"choices": [dict(), *_], **rest}:
-            return Outcome.ANSWERED, read_usage(rest.get("usage"))
+        case {"choices": [dict(), *_] as choices, **rest}:
+            is_empty = all(_is_empty(choice) for choice in choices)
+            outcome = Outcome.EMPTY if is_empty else Outcome.ANSWERED
+            return outcome, read_usage(rest.get("usage"))
     return Outcome.MALFORMED, None
+
+
+def _is_empty(choice: object) -> bool:
+    """Whether it ended on its own and says nothing."""
+    match choice:
+        case {"message": dict() as message, **rest}:
+            says = any(value for name, value in message.items() if name != "role")
+            return not says and rest.get("finish_reason") in ENDS_ON_ITS_OWN
+    return False
+
+
+ENDS_ON_ITS_OWN = (None, "stop")  # any other reason explains an answer without words
 
 
 def read_event(event: SseEvent) -> StreamEvent | None:
@@ -82,13 +96,15 @@ def read_event(event: SseEvent) -> StreamEvent | None:
     has_content = False
     seen: list[int] = []
     finished: list[int] = []
+    says_why = False
     for choice in choices:
         index = choice.get("index", 0) if isinstance(choice, dict) else None
         if not isinstance(index, int):
             return None
         seen.append(index)
-        if choice.get("finish_reason") is not None:
+        if (reason := choice.get("finish_reason")) is not None:
             finished.append(index)
+            says_why = says_why or reason not in ENDS_ON_ITS_OWN
         delta = choice.get("delta")
         if isinstance(delta, dict):
             has_content = has_content or any(
@@ -102,6 +118,7 @@ def read_event(event: SseEvent) -> StreamEvent | None:
         choices=tuple(seen),
         finished=tuple(finished),
         is_usage_only=usage is not None and not choices,
+        says_why=says_why,
         usage=usage,
     )
 

@@ -19,11 +19,12 @@ _READ = {
     "parallel_tool_calls", "response_format", "reasoning_effort", "reasoning", "max_tokens",
     "max_completion_tokens", "stop", "temperature", "top_p", "top_k", "presence_penalty",
     "frequency_penalty", "seed", "n", "logprobs", "top_logprobs", "user", "safety_identifier",
-    "metadata",
+    "metadata", "prompt_cache_options",
 }  # fmt: skip
 _HARMLESS = {
     "stream_options",  # how the stream is written, which is the gateway's work
-    "prompt_cache_key",  # helps OpenAI's cache to find the prompt again: a price, never an answer
+    "prompt_cache_key",  # both say how OpenAI's cache finds the prompt again: they change a price,
+    "prompt_cache_retention",  # never an answer
 }
 # The values of other members that ask for nothing: the API's defaults, and no trace at OpenAI.
 _NOTHING: dict[str, tuple[object, ...]] = {
@@ -39,6 +40,8 @@ def read_conversation(chat: ChatRequest) -> Conversation:
     """The whole request. Raises BadRequest with the path of what is wrong."""
     values, notes = chat.source.values, Notes()
     notes.rest(values, _READ | _HARMLESS, nothing=_NOTHING)
+    path = "prompt_cache_options"  # which change a price, like the two above
+    notes.rest(fields.members(values.get(path), path) or {}, {"mode", "ttl"}, path)
     return Conversation(
         turns=read_turns(values.get("messages"), notes),
         tools=read_tools(values, notes),

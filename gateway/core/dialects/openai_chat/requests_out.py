@@ -16,6 +16,7 @@ from gateway.core.conversation import Conversation, Json, Output, Thinking, Tool
 from gateway.core.dialect import AS_DOCUMENTED, Manner, ProviderRequest
 from gateway.core.dialects.openai_chat.messages_out import write_messages
 from gateway.core.dialects.openai_chat.words import PATH
+from gateway.core.dialects.openai_limits import parameters, user_name
 from gateway.core.features import Feature
 
 CARRIES = frozenset(
@@ -69,7 +70,7 @@ def write_request(
         "n": conversation.answers if conversation.answers > 1 else None,
         "logprobs": None if conversation.logprobs is None else True,
         "top_logprobs": conversation.logprobs or None,
-        "user": conversation.user,
+        "user": conversation.user and user_name(conversation.user),
     }
     if conversation.is_stream:
         members["stream"] = True
@@ -94,7 +95,7 @@ def _tools(conversation: Conversation) -> Json:
 def _tool(tool: Tool) -> Json:
     members = {
         "description": tool.description,
-        "parameters": tool.schema,
+        "parameters": tool.schema and parameters(tool.schema),
         "strict": tool.is_strict,
     }
     function: Json = {"name": tool.name}

@@ -27,7 +27,7 @@ from gateway.core.answers import (
     Used,
 )
 from gateway.core.chat import ChatRequest, Usage
-from gateway.core.conversation import Json, Reasoning, Refusal, Text, ToolCall
+from gateway.core.conversation import Citation, Json, Reasoning, Refusal, Text, ToolCall
 from gateway.core.dialects.openai_chat import reasoning
 from gateway.core.dialects.openai_chat.answers import is_legacy_client, write_logprobs
 from gateway.core.dialects.openai_chat.assistant import write_citation
@@ -42,19 +42,20 @@ from gateway.core.errors import TiergateError
 @dataclass(slots=True)
 class _Part:
     """A part that is open. `index`: among the calls, or the reasoning, of its choice. `offset`: of
-    a text in the message's. `is_empty`: nothing of it was written yet."""
+    a text in the message's; `citations`: those of all of it, which are said when it has ended.
+    `is_empty`: nothing of it was written yet."""
 
     kind: Text | Reasoning | Refusal | ToolCall
     index: int = 0
     offset: int = 0
     is_empty: bool = True
     is_signed: bool = False
+    citations: list[Citation] = field(default_factory=list)
 
 
 @dataclass(slots=True)
 class _Choice:
     parts: dict[int, _Part] = field(default_factory=dict)
-    texts: dict[int, int] = field(default_factory=dict)  # offsets of ended texts
     calls: int = 0
     thoughts: int = 0
     said: int = 0
@@ -121,7 +122,7 @@ class ChunkWriter:
         part = choice.parts[event.part] = _Part(kind)
         match kind:
             case Text():
-                part.offset = choice.texts[event.part] = choice.said
+                part.offset = choice.said
                 return self._text(event.choice, part, kind.text)
             case Refusal():
                 choice.has_refused = True
@@ -152,7 +153,7 @@ class ChunkWriter:
         part = self._choices[event.choice].parts.pop(event.part, None)
         if part and part.is_empty and isinstance(part.kind, ToolCall):
             return self._call(event.choice, part, "{}")
-        return b""
+        return self._citations(event.choice, part, part.citations) if part else b""
 
     # --- Text and reasoning ---
 
@@ -170,8 +171,8 @@ class ChunkWriter:
         delta: Json = {}
         if more.text:
             delta[reasoning.PLACES[0]] = more.text
-        is_first, part.is_empty = part.is_empty, False
         if more.origin not in {None, NAME} and (more.text or more.redacted or more.signature):
+            is_first, part.is_empty = part.is_empty, False
             entry = more if is_first else replace(more, id=None, redacted=None, signature=None)
             part.is_signed = part.is_signed or bool(entry.signature)
             delta[reasoning.DETAILS] = [reasoning.sealed_detail(entry, part.index)]
@@ -188,20 +189,31 @@ class ChunkWriter:
             return b""
         # The seal is before the first piece of a signature; a client joins them.
         origin = NAME if part.is_signed else part.kind.origin
-        part.is_signed = True
-        entry = reasoning.sealed_detail(
-            Reasoning(signature=event.signature, origin=origin), part.index
-        )
+        id_ = part.kind.id if part.is_empty else None
+        part.is_signed, part.is_empty = True, False
+        signed = Reasoning(signature=event.signature, id=id_, origin=origin)
+        entry = reasoning.sealed_detail(signed, part.index)
         return self._chunk(event.choice, {reasoning.DETAILS: [entry]})
 
     def _cited(self, event: Cited) -> bytes:
-        choice = self._choices[event.choice]
-        written = write_citation(event.citation, choice.texts.get(event.part, 0))
-        if written is None:
+        part = self._choices[event.choice].parts.get(event.part)
+        if part is None:
             return b""
-        written["index"] = choice.citations
-        choice.citations += 1
-        return self._chunk(event.choice, {"annotations": [written]})
+        if event.citation.start is None or event.citation.end is None:
+            part.citations.append(event.citation)
+            return b""
+        return self._citations(event.choice, part, [event.citation])
+
+    def _citations(self, index: int, part: _Part, citations: list[Citation]) -> bytes:
+        choice = self._choices[index]
+        chunks: list[bytes] = []
+        for citation in citations:
+            written = write_citation(citation, part.offset, choice.said - part.offset)
+            if written is not None:
+                annotation = {**written, "index": choice.citations}
+                choice.citations += 1
+                chunks.append(self._chunk(index, {"annotations": [annotation]}))
+        return b"".join(chunks)
 
     # --- Calls ---
 

@@ -107,6 +107,6 @@ def read_one_tool(values: Json, notes: Notes) -> bool | None:
         return True
     if is_parallel is None:
         return None
-    if not is_parallel:
+    if not is_parallel and values.get("tools"):
         notes.use(Feature.ONE_TOOL, "parallel_tool_calls")
     return not is_parallel

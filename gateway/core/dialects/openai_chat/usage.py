@@ -2,9 +2,11 @@
 
 Facts: `completion_tokens` includes the reasoning at OpenAI; at xAI it does not, and the total is
 the sum of three (https://docs.x.ai/docs/key-information/consumption-and-rate-limits,
-https://github.com/vercel/ai/pull/12425). Cached tokens are `prompt_cache_hit_tokens` at DeepSeek
-(https://api-docs.deepseek.com/guides/kv_cache) and `cached_tokens` beside the counts at Moonshot
-(https://platform.moonshot.ai/docs/api/chat); everywhere they are among the `prompt_tokens`.
+https://github.com/vercel/ai/pull/12425); Google's endpoint has its thoughts, which are paid as
+output, nowhere but in the total (https://github.com/mozilla-ai/any-llm/pull/1291). Cached tokens
+are `prompt_cache_hit_tokens` at DeepSeek (https://api-docs.deepseek.com/guides/kv_cache) and
+`cached_tokens` beside the counts at Moonshot (https://platform.moonshot.ai/docs/api/chat);
+everywhere they are among the `prompt_tokens`.
 """
 
 from gateway.core.chat import Usage
@@ -31,8 +33,9 @@ def read_usage(value: object) -> Usage | None:
         cached = shapes.count(value.get("cached_tokens"))
     details = value.get("completion_tokens_details")
     reasoning = shapes.count(details.get("reasoning_tokens")) if isinstance(details, dict) else None
-    if reasoning and shapes.count(value.get("total_tokens")) == sent + received + reasoning:
-        received += reasoning
+    beside = (shapes.count(value.get("total_tokens")) or 0) - sent - received
+    if beside > 0 and reasoning in {None, beside}:
+        received += beside
     return Usage(sent, received, cached, reasoning, shapes.count(inputs.get("cache_write_tokens")))
 
 

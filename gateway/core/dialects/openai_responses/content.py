@@ -7,6 +7,7 @@ also a `data:` one; a file is inline as a `data:` URL with its name, or at a URL
 from gateway.core.conversation import Audio, File, Image, Json, Media, Refusal, Text
 from gateway.core.dialects import fields
 from gateway.core.dialects.notes import Notes
+from gateway.core.dialects.openai_limits import file_name, type_by_name
 from gateway.core.features import Feature
 
 type Content = Text | Image | File | Audio | Refusal
@@ -14,6 +15,8 @@ type Content = Text | Image | File | Audio | Refusal
 _BREAKPOINT = "prompt_cache_breakpoint"
 _DEFAULT_TTL = "30m"  # of a breakpoint; other lifetimes have no neutral form
 _AUDIO_TYPES = {"mp3": "audio/mpeg"}  # the rest are called as their format is
+# Not registered, and taken by OpenAI all the same; Anthropic and Google refuse it.
+_TYPES = {"image/jpg": "image/jpeg"}
 _NOTHING: dict[str, tuple[object, ...]] = {"detail": ("auto",)}  # of a file
 _KNOWN = {
     # Annotations and logprobs of an earlier answer's text tell the model nothing.
@@ -40,14 +43,15 @@ def write_part(part: Text | Image | File) -> Json:
         case Text():
             return {"type": "input_text", "text": part.text}
         case Image():
-            image: Json = {"type": "input_image", "image_url": _url(part.media)}
-            return image if part.detail is None else {**image, "detail": part.detail}
+            # `detail` is the API's default; servers that check its types (vLLM) demand it.
+            detail = part.detail or "auto"
+            return {"type": "input_image", "image_url": _url(part.media), "detail": detail}
         case File(media=Media(url=str(url))):
             return {"type": "input_file", "file_url": url}  # its name is at its URL
         case File():
             return {
                 "type": "input_file",
-                "filename": part.media.name or _a_name(part.media.type),
+                "filename": file_name(part.media),
                 "file_data": _url(part.media) if part.media.type else part.media.data,
             }
 
@@ -84,7 +88,8 @@ def _file(part: Json, path: str, notes: Notes, cache: Json | None) -> File:
     if (data := _string(part, "file_data", path)) is not None:
         notes.use(Feature.FILE_DATA, path)
         media = _at(data)
-        return File(Media(media.type, media.data or data, name=name), cache)
+        type_ = media.type or type_by_name(name or "")  # bare base64 says none
+        return File(Media(type_, media.data or data, name=name), cache)
     url = fields.required(_string(part, "file_url", path), f"{path}.file_data")
     notes.use(Feature.FILE_URL, path)
     return File(Media(url=url, name=name), cache)
@@ -115,18 +120,13 @@ def _at(url: str) -> Media:
         head, comma, data = url[5:].partition(",")
         type_, *parameters = head.split(";")
         if comma and "base64" in parameters:
-            return Media(type_ or None, data)
+            type_ = type_.strip().lower()
+            return Media(_TYPES.get(type_, type_) or None, data)
     return Media(url=url)
 
 
 def _url(media: Media) -> str:
     return media.url or f"data:{media.type or ''};base64,{media.data or ''}"
-
-
-def _a_name(type_: str | None) -> str:
-    """The API takes no inline file without a name, and knows its kind by the ending."""
-    ending = (type_ or "").partition("/")[2]
-    return f"file.{ending}" if ending.isalnum() else "file"
 
 
 def _string(part: Json, name: str, path: str) -> str | None:

@@ -45,7 +45,28 @@ def peek_answer(body: bytes) -> tuple[Outcome, Usage | None]:
         return Outcome.SERVER_ERROR, None
     if not isinstance(value.get("output"), list):
         return Outcome.MALFORMED, None
-    return Outcome.ANSWERED, read_usage(value.get("usage"))
+    outcome = Outcome.EMPTY if _is_empty(value) else Outcome.ANSWERED
+    return outcome, read_usage(value.get("usage"))
+
+
+def _is_empty(response: Json) -> bool:
+    """Whether it completed and says nothing: reasoning alone is no answer."""
+    output = response.get("output")
+    items = output if isinstance(output, list) else []
+    return response.get("status") == "completed" and not any(_says(item) for item in items)
+
+
+def _says(item: object) -> bool:
+    match item:
+        case {"type": "reasoning"}:
+            return False
+        case {"type": "message", "content": list() as content}:
+            return any(
+                part.get("text") or part.get("refusal")
+                for part in content
+                if isinstance(part, dict)
+            )
+    return True
 
 
 class ResponsesWatcher:
@@ -60,9 +81,12 @@ class ResponsesWatcher:
             return StreamEvent(event.raw)
         try:
             value = shapes.an_object(event.data)
-            return self._watched(event.raw, value)
+            watched = self._watched(event.raw, value)
         except Malformed:
             return None
+        if watched.error is None:  # one that reports an error is not shown: ours has its number
+            self._sequence = (shapes.count(value.get("sequence_number")) or self._sequence) + 1
+        return watched
 
     def end(self) -> bytes | None:
         return b"" if self._is_done else None
@@ -71,7 +95,6 @@ class ResponsesWatcher:
         return errors.error_event(error, self._sequence)
 
     def _watched(self, raw: bytes, value: Json) -> StreamEvent:
-        self._sequence = (shapes.count(value.get("sequence_number")) or self._sequence) + 1
         match shapes.string(value, "type"):
             case "response.completed" | "response.incomplete":
                 response = shapes.members(value, "response") or {}
@@ -82,6 +105,7 @@ class ResponsesWatcher:
                     choices=(0,),
                     finished=(0,),
                     is_done=True,
+                    says_why=value.get("type") == "response.incomplete",
                     usage=read_usage(response.get("usage")),
                 )
             case "response.failed":

@@ -22,7 +22,7 @@ from gateway.core.features import Feature
 _READ = {
     "model", "input", "instructions", "stream", "tools", "tool_choice", "parallel_tool_calls",
     "text", "reasoning", "include", "max_output_tokens", "temperature", "top_p", "top_logprobs",
-    "user", "safety_identifier", "metadata",
+    "user", "safety_identifier", "metadata", "prompt_cache_options",
 }  # fmt: skip
 _HARMLESS = {
     "stream_options",  # `include_obfuscation`: padding against a listener on OpenAI's own line
@@ -39,6 +39,7 @@ _NOTHING: dict[str, tuple[object, ...]] = {
     "verbosity": ("medium",),  # of `text`
     "context": ("auto",),  # of `reasoning`, as the next
     "mode": ("standard",),
+    "prewarm": (False,),  # of `prompt_cache_options`: true asks for no answer
 }
 _LOGPROBS = "message.output_text.logprobs"
 # More about built-in tools' items, or about inputs; reasoning is always given with its proof.
@@ -54,6 +55,8 @@ def read_conversation(chat: ChatRequest) -> Conversation:
     """The whole request. Raises BadRequest with the path of what is wrong."""
     values, notes = chat.source.values, Notes()
     notes.rest(values, _READ | _HARMLESS, "", _NOTHING)
+    path = "prompt_cache_options"  # which change a price, like the two above
+    notes.rest(fields.members(values.get(path), path) or {}, {"mode", "ttl"}, path, _NOTHING)
     tools = fields.each(values.get("tools"), "tools", lambda tool, at: _tool(tool, at, notes))
     max_tokens = fields.integer(values.get("max_output_tokens"), "max_output_tokens")
     temperature = fields.number(values.get("temperature"), "temperature")
@@ -157,7 +160,7 @@ def _one_tool(values: Json, notes: Notes) -> bool | None:
     is_parallel = fields.boolean(values.get("parallel_tool_calls"), "parallel_tool_calls")
     if is_parallel is None:
         return None
-    if not is_parallel:
+    if not is_parallel and values.get("tools"):
         notes.use(Feature.ONE_TOOL, "parallel_tool_calls")
     return not is_parallel
 

@@ -28,6 +28,7 @@ from gateway.core.conversation import (
     Turn,
 )
 from gateway.core.dialect import AS_DOCUMENTED, Manner, ProviderRequest
+from gateway.core.dialects.openai_limits import parameters, user_name
 from gateway.core.dialects.openai_responses import proofs
 from gateway.core.dialects.openai_responses.content import write_part
 from gateway.core.dialects.openai_responses.marks import NAME, PATH
@@ -91,7 +92,7 @@ def write_request(
         "temperature": conversation.temperature,
         "top_p": conversation.top_p,
         "top_logprobs": conversation.logprobs or None,
-        "user": conversation.user,
+        "user": None if conversation.user is None else user_name(conversation.user),
         "metadata": conversation.metadata,
         "store": False,
         "stream": conversation.is_stream or None,
@@ -190,7 +191,7 @@ def _tool(tool: Tool) -> Json:
         "type": "function",
         "name": tool.name,
         **described,
-        "parameters": tool.schema,
+        "parameters": None if tool.schema is None else parameters(tool.schema),
         "strict": tool.is_strict or False,
     }
 
