@@ -12,13 +12,15 @@ from functools import partial
 from pathlib import Path
 
 from bench import fastly
-from bench.judge import Figures, Limits, Pair, judge
+from bench.judge import Figures, Limits, Pair, Translated, judge
 from bench.load import WARM_SECONDS, Load, LoadError, run_wrk
 from bench.nginx import CHAT
-from bench.payloads import BYPASS, STREAMED
+from bench.payloads import BYPASS, MESSAGES_TIER, RUSH_MESSAGES_TIER, RUSH_TIER, STREAMED, in_tier
 from bench.report import conditions, print_table, to_json
 from bench.rig import Rig, RigError, missing_tools, running
-from bench.streams import SECONDS, StreamError, timed_streams
+from bench.streams import RUSHED_EVENTS, SECONDS, StreamError, rushed_streams, timed_streams
+from bench.wire import CHAT as CHAT_WIRE
+from bench.wire import MESSAGES as MESSAGES_WIRE
 from gateway.operator.console import Refused
 from gateway.operator.wasmtime import NoWasmtime
 
@@ -33,8 +35,9 @@ def measure(
     seconds: int,
     say: Callable[[str], None],
 ) -> Figures:
-    """All figures. Load and streams each have a gateway of their own, and begin with one at a time.
-    What is measured on Fastly's runtime has two: Viceroy takes CPU time even when it is idle.
+    """All figures. Load, streams and translated streams each have a gateway of their own, and begin
+    with one at a time. What is measured on Fastly's runtime has two: Viceroy takes CPU time even
+    when it is idle.
 
     A rush makes wasmtime start instances that it then uses in turn: what comes after it is slower
     for a while, and takes more memory.
@@ -43,10 +46,12 @@ def measure(
         latency, throughput, classified = _load(rig, runs, seconds, say)
     with running(folder / "streams") as rig:
         chunks, memory = _streams(rig, runs, say)
+    with running(folder / "translated") as rig:
+        translated = _translated(rig, runs, say)
     on_fastly = None
     if runtime:
         on_fastly = fastly.measure(folder / "fastly", runtime, runs, seconds, say)
-    return Figures(throughput, latency, [classified.p50_ms], chunks, memory, on_fastly)
+    return Figures(throughput, latency, [classified.p50_ms], chunks, memory, translated, on_fastly)
 
 
 def _load(rig: Rig, runs: int, seconds: int, say: Callable[[str], None]) -> tuple[Pair, Pair, Load]:
@@ -90,6 +95,28 @@ def _streams(
     say(f"streams, {MOST} at a time: {SECONDS:.0f} s")
     _, memory[MOST] = asyncio.run(_gateway_streams(rig, MOST))
     return chunks, memory
+
+
+def _translated(rig: Rig, runs: int, say: Callable[[str], None]) -> list[Translated]:
+    """Both ways: a client of Anthropic's to a provider of OpenAI's dialect, and the reverse."""
+    found: list[Translated] = []
+    for client, wire, paced, rushed in (
+        ("Anthropic's", MESSAGES_WIRE, STREAMED, in_tier(RUSH_TIER)),
+        ("OpenAI's", CHAT_WIRE, in_tier(MESSAGES_TIER), in_tier(RUSH_MESSAGES_TIER)),
+    ):
+        say(f"streams translated for {client} client: {2 * runs * SECONDS:.0f} s, and rushed ones")
+        chunks, cpu_ms = Pair([], []), []
+        for _ in range(runs):
+            chunks.gateway.extend(
+                asyncio.run(timed_streams(rig.gateway_port, wire.path, paced, 1, wire))
+            )
+            chunks.nginx.extend(asyncio.run(timed_streams(rig.nginx_port, f"/stream{CHAT}", {}, 1)))
+        for _ in range(runs):
+            before = rig.cpu_ms()
+            asyncio.run(rushed_streams(rig.gateway_port, rushed, MANY, wire))
+            cpu_ms.append((rig.cpu_ms() - before) / (MANY * RUSHED_EVENTS))
+        found.append(Translated(client, chunks, cpu_ms))
+    return found
 
 
 async def _gateway_streams(rig: Rig, count: int) -> tuple[list[float], float]:

@@ -23,7 +23,6 @@ from bench.rig import RigError, check_gateway, running
 from bench.streams import SECONDS, timed_streams
 from gateway.operator.fastly import LOG_ENDPOINT
 from gateway.operator.listening import check_free, is_listening, socket_address
-from gateway.operator.processes import READY_SECONDS
 from gateway.operator.serve import find_component
 from gateway.operator.stores import publish
 from gateway.operator.viceroy import (
@@ -124,11 +123,11 @@ def serving(folder: Path, runtime: Runtime, policy: bytes) -> Iterator[Gateway]:
     command = viceroy_command(runtime.viceroy, runtime.component, config, at)
     gateway = Gateway(command, ADDRESS, port)
     try:
-        deadline = time.monotonic() + READY_SECONDS
+        deadline = time.monotonic() + Viceroy.ready_seconds
         while not is_listening(ADDRESS, port):
             gateway.check()
             if time.monotonic() > deadline:
-                raise RigError(f"Viceroy does not listen after {READY_SECONDS} s")
+                raise RigError(f"Viceroy does not listen after {Viceroy.ready_seconds} s")
             time.sleep(0.05)
         check_gateway(port)
         yield gateway

@@ -5,6 +5,8 @@ from statistics import mean, median, quantiles
 
 from bench.streams import EVENTS
 
+_CORES = 2  # for which the limit of events is set
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -13,13 +15,16 @@ class Limits:
     where an execution has 50 ms of CPU: a tenth of that for a request.
 
     `least_share` of nginx's requests a second; `most_added_ms` to the p50 at one connection;
-    `most_added_to_chunk_ms` to an event of a single stream, median; `most_vcpu_ms` of a classified
-    request on Viceroy, p50.
+    `most_added_to_chunk_ms` to an event of a single stream, median, and
+    `most_added_to_translated_ms` where it is translated; `least_translated` events a second that
+    two cores have the time for; `most_vcpu_ms` of a classified request on Viceroy, p50.
     """
 
     least_share: float = 1 / 25
     most_added_ms: float = 1.5
     most_added_to_chunk_ms: float = 2.0
+    most_added_to_translated_ms: float = 3.0
+    least_translated: float = 5_000
     most_vcpu_ms: float = 5.0
 
 
@@ -37,6 +42,19 @@ class Pair:
     @property
     def share(self) -> float:
         return median(self.gateway) / median(self.nginx)
+
+
+@dataclass(frozen=True, slots=True)
+class Translated:
+    """Streams from a provider of one dialect to a client of another.
+
+    `client`: whose dialect. `chunks`: the delay of every event of one stream. `cpu_ms`: what the
+    gateway's process took for an event of many rushed streams, run by run.
+    """
+
+    client: str
+    chunks: Pair
+    cpu_ms: list[float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +85,7 @@ class Figures:
     classified: list[float]
     chunks: dict[int, Pair]
     memory: dict[int, float]
+    translated: list[Translated]
     fastly: OnFastly | None
 
 
@@ -115,6 +134,7 @@ def judge(figures: Figures, limits: Limits) -> list[Line]:
             one.added <= limits.most_added_to_chunk_ms,
         ),
         _p99_line(1, one),
+        *(line for found in figures.translated for line in _translated(found, limits)),
         *(
             line
             for count, pair in figures.chunks.items()
@@ -130,6 +150,31 @@ def judge(figures: Figures, limits: Limits) -> list[Line]:
         ),
         *_memory(figures.memory),
         *(_fastly(figures.fastly, limits) if figures.fastly else ()),
+    ]
+
+
+def _translated(found: Translated, limits: Limits) -> list[Line]:
+    chunks, cpu_ms = found.chunks, median(found.cpu_ms)
+    carried = _CORES * 1000 / cpu_ms
+    return [
+        Line(
+            f"chunk translated for {found.client}, median",
+            "ms",
+            median(chunks.gateway),
+            median(chunks.nginx),
+            _added(chunks.added),
+            f"at most {limits.most_added_to_translated_ms:+g} ms",
+            chunks.added <= limits.most_added_to_translated_ms,
+        ),
+        Line(
+            f"events translated for {found.client}",
+            "/s",
+            carried,
+            None,
+            f"{cpu_ms:.2f} ms of CPU each",
+            f"at least {limits.least_translated:,.0f} /s of 2 cores",
+            carried >= limits.least_translated,
+        ),
     ]
 
 

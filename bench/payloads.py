@@ -9,9 +9,19 @@ ADDRESSES = tuple(f"127.0.1.{n}" for n in range(1, 9))
 
 TIER = "balanced"  # whole answers
 STREAM_TIER = "streamed"  # the same number of targets, which stream
+MESSAGES_TIER = "messages"  # the same in Anthropic's dialect
+RUSH_TIER, RUSH_MESSAGES_TIER = "rush", "rush-messages"  # as fast as they are taken
+
+RUSH = "/rush"  # before the path of those that rush
+
+
+def in_tier(name: str) -> dict[str, str]:
+    """The header that asks for a tier."""
+    return {"x-tiergate-tier": name}
+
 
 BYPASS = {"x-tiergate-bypass": "true"}
-STREAMED = {"x-tiergate-tier": STREAM_TIER}
+STREAMED = in_tier(STREAM_TIER)
 
 _QUESTION = (
     "We run a small bakery with two shops and one kitchen. Orders from restaurants come in by "
@@ -35,18 +45,27 @@ _ANSWER = (
 )
 
 
+_SYSTEM = "You advise small businesses. Be concrete and brief."
+_MESSAGES = [
+    {"role": "user", "content": "How do we find out which of our breads sell in which shop?"},
+    {"role": "assistant", "content": "Count what is left at closing time, by bread and shop."},
+    {"role": "user", "content": "Done: rye sells by the river, wheat at the station."},
+    {"role": "assistant", "content": "Then bake for each shop, and move what is left at noon."},
+    {"role": "user", "content": _QUESTION},
+]
+
+
 def chat_request(*, stream: bool = False) -> bytes:
     """A client's request, about 1.3 KB."""
-    messages = [
-        {"role": "system", "content": "You advise small businesses. Be concrete and brief."},
-        {"role": "user", "content": "How do we find out which of our breads sell in which shop?"},
-        {"role": "assistant", "content": "Count what is left at closing time, by bread and shop."},
-        {"role": "user", "content": "Done: rye sells by the river, wheat at the station."},
-        {"role": "assistant", "content": "Then bake for each shop, and move what is left at noon."},
-        {"role": "user", "content": _QUESTION},
-    ]
+    messages = [{"role": "system", "content": _SYSTEM}, *_MESSAGES]
     options: dict[str, object] = {"temperature": 0.3, "max_tokens": 600, "user": "bakery-17"}
     return json.dumps({"model": "auto", "messages": messages, "stream": stream, **options}).encode()
+
+
+def messages_request() -> bytes:
+    """The same for a stream in Anthropic's dialect."""
+    about = {"model": "auto", "system": _SYSTEM, "max_tokens": 600, "stream": True}
+    return json.dumps({**about, "messages": _MESSAGES, "temperature": 0.3}).encode()
 
 
 def completion(content: str = _ANSWER) -> str:
@@ -79,31 +98,48 @@ def judgement() -> str:
 
 
 def policy(*, whole_port: int, stream_port: int) -> str:
-    """The gateway's policy, in TOML: both tiers have one target at each address."""
-    whole = "".join(_provider(f"b{n}", at, whole_port) for n, at in enumerate(ADDRESSES, 1))
-    streams = "".join(_provider(f"s{n}", at, stream_port) for n, at in enumerate(ADDRESSES, 1))
+    """The gateway's policy, in TOML: each tier has one target at each address."""
     judge = _provider("judge", ADDRESSES[0], whole_port, "/judge/v1")
     return f"""
 name = "bench"
 default_tier = "{TIER}"
 headers = {{ bypass = "allow", tier = "allow" }}
 classifier = {{ model = "judge/judge" }}
-{judge}{whole}{streams}
-[[tiers]]
-name = "{TIER}"
-description = "Everyday questions: explaining, comparing, planning."
-targets = [{_targets("b")}]
-
-[[tiers]]
-name = "{STREAM_TIER}"
-description = "Long answers to hard questions, read while they are written."
-targets = [{_targets("s")}]
+{judge}
+{_providers("b", whole_port)}
+{_providers("s", stream_port)}
+{_providers("m", stream_port, dialect=_ANTHROPIC)}
+{_providers("rs", stream_port, f"{RUSH}/v1")}
+{_providers("rm", stream_port, f"{RUSH}/v1", dialect=_ANTHROPIC)}
+{_tier(TIER, "b", "Everyday questions: explaining, comparing, planning.")}
+{_tier(STREAM_TIER, "s", "Long answers to hard questions, read while they are written.")}
+{_tier(MESSAGES_TIER, "m", "The same, in other words.")}
+{_tier(RUSH_TIER, "rs", "What is in a hurry.")}
+{_tier(RUSH_MESSAGES_TIER, "rm", "What is in a hurry, in other words.")}
 """
 
 
-def _provider(name: str, address: str, port: int, path: str = "/v1") -> str:
-    return f'providers.{name}.base_url = "http://{address}:{port}{path}"\n'
+_ANTHROPIC = "anthropic-messages"
 
 
-def _targets(prefix: str) -> str:
-    return ", ".join(f'"{prefix}{n}/some-model"' for n in range(1, len(ADDRESSES) + 1))
+def _providers(prefix: str, port: int, path: str = "/v1", *, dialect: str = "openai-chat") -> str:
+    return "".join(
+        _provider(f"{prefix}{n}", at, port, path, dialect) for n, at in enumerate(ADDRESSES, 1)
+    )
+
+
+def _provider(
+    name: str, address: str, port: int, path: str = "/v1", dialect: str = "openai-chat"
+) -> str:
+    base_url = f"http://{address}:{port}{path}"
+    return f'providers.{name} = {{ base_url = "{base_url}", dialect = "{dialect}" }}\n'
+
+
+def _tier(name: str, prefix: str, description: str) -> str:
+    targets = ", ".join(f'"{prefix}{n}/some-model"' for n in range(1, len(ADDRESSES) + 1))
+    return f"""
+[[tiers]]
+name = "{name}"
+description = "{description}"
+targets = [{targets}]
+"""

@@ -53,6 +53,12 @@ class Rig:
         kib = next(line.split()[1] for line in status.splitlines() if line.startswith("VmRSS:"))
         return int(kib) * 1024 / 1e6
 
+    def cpu_ms(self) -> float:
+        """The CPU time that the gateway's process has taken, in milliseconds."""
+        fields = Path(f"/proc/{self.gateway_pid}/stat").read_text().rpartition(")")[2].split()
+        user, system = int(fields[11]), int(fields[12])  # utime and stime: proc_pid_stat(5)
+        return (user + system) * 1000 / os.sysconf("SC_CLK_TCK")
+
 
 def missing_tools() -> str | None:
     """One line on what has to be installed first, or None."""

@@ -1,8 +1,9 @@
 """What a path asks for, and in whose words it is answered.
 
 Facts: an OpenAI client's base URL ends in /v1, an Anthropic client's does not, and adds /v1 itself;
-Google's adds /v1beta, and says in the path which model is asked and whether it streams. Models are
-listed at one path by the first two: only Anthropic's client sends `anthropic-version`.
+Google's adds /v1beta or /v1 (https://ai.google.dev/gemini-api/docs/api-versions), and says in the
+path which model is asked and whether it streams. All of them list models at /v1/models: only
+Anthropic's client sends `anthropic-version`, only Google's its key in `x-goog-api-key`.
 """
 
 from dataclasses import dataclass
@@ -43,18 +44,19 @@ ENDPOINTS: dict[str, Endpoint] = {
     "/healthz": Endpoint("healthz", "GET", OPENAI_CHAT),
     "/readyz": Endpoint("readyz", "GET", OPENAI_CHAT),
 }
-_OPENAI_MODEL = "/v1/models/"
-_GEMINI_MODEL = "/v1beta/models/"
+_MODEL = "/v1/models/"
+_BETA_MODEL = "/v1beta/models/"
 _GENERATE = ":generateContent"
 _STREAM = ":streamGenerateContent"
 
 # Every path as documentation and errors name it, with its method.
 METHODS: dict[str, str] = {
     **{path: row.method for path, row in ENDPOINTS.items()},
-    f"{_OPENAI_MODEL}{{model}}": "GET",
-    f"{_GEMINI_MODEL}{{model}}": "GET",
-    f"{_GEMINI_MODEL}{{model}}{_GENERATE}": "POST",
-    f"{_GEMINI_MODEL}{{model}}{_STREAM}": "POST",
+    **{
+        f"{start}{{model}}{ending}": method
+        for start in (_MODEL, _BETA_MODEL)
+        for ending, method in (("", "GET"), (_GENERATE, "POST"), (_STREAM, "POST"))
+    },
 }
 
 
@@ -64,8 +66,11 @@ def dialect_of(path: str, headers: Headers) -> Dialect:
         return GEMINI
     if path.startswith("/v1/messages"):
         return ANTHROPIC_MESSAGES
-    if path.startswith("/v1/models") and headers.get("anthropic-version") is not None:
-        return ANTHROPIC_MESSAGES
+    if path.startswith("/v1/models"):
+        if path.endswith((_GENERATE, _STREAM)) or headers.get("x-goog-api-key") is not None:
+            return GEMINI
+        if headers.get("anthropic-version") is not None:
+            return ANTHROPIC_MESSAGES
     return OPENAI_RESPONSES if path == "/v1/responses" else OPENAI_CHAT
 
 
@@ -97,13 +102,14 @@ def find_endpoint(method: str, path: str, query: str, headers: Headers) -> Endpo
 
 def _with_model(path: str) -> Endpoint | None:
     """An endpoint whose path ends in a model's name, which may have slashes of its own."""
-    if path.startswith(_GEMINI_MODEL):
-        name = path.removeprefix(_GEMINI_MODEL)
+    for start, dialect in ((_MODEL, OPENAI_CHAT), (_BETA_MODEL, GEMINI)):
+        if not path.startswith(start):
+            continue
+        name = path.removeprefix(start)
         for ending, is_stream in ((_GENERATE, False), (_STREAM, True)):
             if name.endswith(ending) and (model := unquote(name.removesuffix(ending))):
                 return Endpoint("generate_content", "POST", GEMINI, model, is_stream)
-        if name and ":" not in name:
-            return Endpoint("models", "GET", GEMINI, unquote(name))
-    elif path.startswith(_OPENAI_MODEL) and (name := path.removeprefix(_OPENAI_MODEL)):
-        return Endpoint("models", "GET", OPENAI_CHAT, unquote(name))
+        # Behind a colon Google's paths say what is to be done; a model's name may have one, too.
+        if name and (dialect is OPENAI_CHAT or ":" not in name):
+            return Endpoint("models", "GET", dialect, unquote(name))
     return None

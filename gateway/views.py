@@ -8,7 +8,7 @@ from gateway.core.dialects import ANTHROPIC_MESSAGES, GEMINI
 from gateway.core.errors import NotFound
 from gateway.core.plan import Plan
 from gateway.core.policy import Policy
-from gateway.core.record import Record
+from gateway.core.record import Record, utc
 from gateway.ports import Ports
 
 
@@ -48,12 +48,19 @@ def _model(dialect: Dialect, name: str, owner: str) -> dict[str, object]:
             "supportedGenerationMethods": ["generateContent"],
         }
     if dialect is ANTHROPIC_MESSAGES:
-        return {"type": "model", "id": name, "display_name": name, "created_at": _UNKNOWN_TIME}
+        return {
+            "type": "model",
+            "id": name,
+            "display_name": name,
+            "created_at": _UNKNOWN_TIME,
+            "lifecycle": "active",  # which its SDK demands as well: it can be asked for
+        }
     return {"id": name, "object": "model", "created": 0, "owned_by": owner}
 
 
-def readiness(policy: Policy, ports: Ports, *, is_client: bool) -> bytes:
-    """Ready, and for those who may know: by which policy, and what is missing."""
+def readiness(policy: Policy, ports: Ports, resting: dict[str, float], *, is_client: bool) -> bytes:
+    """Ready, and for those who may know: by which policy, what is missing, and which targets are
+    not asked for a while."""
     values: dict[str, object] = {"status": "ready"}
     if is_client:
         missing = [name for name in policy.secret_names() if not ports.has_secret(name)]
@@ -64,11 +71,21 @@ def readiness(policy: Policy, ports: Ports, *, is_client: bool) -> bytes:
         values["unusable_targets"] = [
             target.id for target in policy.listed.values() if target.provider in without
         ]
+        values["open_targets"] = [
+            {"target": id_, "open_until": utc(until)} for id_, until in resting.items()
+        ]
     return _json(values)
 
 
-def route(policy: Policy, decision: Decision, plan: Plan, record: Record) -> bytes:
-    """The decision and the plan for a chat request that was not forwarded."""
+def route(
+    policy: Policy,
+    decision: Decision,
+    plans: list[Plan],
+    resting: dict[str, float],
+    record: Record,
+) -> bytes:
+    """The decision and the plan for a chat request that was not forwarded. `resting`: targets that
+    are not asked for a while, and until when in seconds since 1970."""
     call = record.classifier
     return _json(
         {
@@ -82,11 +99,20 @@ def route(policy: Policy, decision: Decision, plan: Plan, record: Record) -> byt
             "classifier": call
             and {"target": call.target, "outcome": call.outcome, "ms": round(call.ms, 1)},
             "plan": [
-                {"target": item.id, "provider": item.provider, "model": item.model}
+                {
+                    "target": item.id,
+                    "provider": item.provider,
+                    "model": item.model,
+                    "tier": plan.tier,
+                    "open_until": utc(resting[item.id]) if item.id in resting else None,
+                }
+                for plan in plans
                 for item in plan.attempts
             ],
             "left_out": [
-                {"target": item.target.id, "reason": item.reason} for item in plan.left_out
+                {"target": item.target.id, "reason": item.reason}
+                for plan in plans
+                for item in plan.left_out
             ],
         }
     )

@@ -10,13 +10,25 @@ from pathlib import Path
 import pytest
 
 from bench import fastly
-from bench.judge import Figures, Limits, OnFastly, Pair, judge
+from bench.judge import Figures, Limits, OnFastly, Pair, Translated, judge
 from bench.load import LoadError, read_wrk, run_wrk
 from bench.nginx import CHAT
-from bench.payloads import BYPASS, STREAMED, chat_request, completion
+from bench.payloads import (
+    BYPASS,
+    MESSAGES_TIER,
+    RUSH_MESSAGES_TIER,
+    RUSH_TIER,
+    STREAMED,
+    chat_request,
+    completion,
+    in_tier,
+)
 from bench.report import Conditions, print_table, to_json
 from bench.rig import Rig, missing_tools, running
-from bench.streams import EVENTS, StreamError, timed_streams
+from bench.streams import EVENTS, StreamError, rushed_streams, timed_streams
+from bench.wire import CHAT as CHAT_WIRE
+from bench.wire import MESSAGES as MESSAGES_WIRE
+from bench.wire import Wire
 from gateway.operator.console import Refused
 from gateway.operator.listening import is_listening
 from gateway.operator.serve import find_component
@@ -27,6 +39,10 @@ FIGURES = Figures(
     classified=[3.0],
     chunks={1: Pair([1.0] * 100, [0.4] * 100), 16: Pair([2.0] * 100, [0.5] * 100)},
     memory={1: 60.0, 16: 90.0, 64: 123.0},
+    translated=[
+        Translated("Anthropic's", Pair([2.0] * 100, [0.4] * 100), [0.25, 0.2, 0.9]),
+        Translated("OpenAI's", Pair([2.5] * 100, [0.4] * 100), [0.2]),
+    ],
     fastly=OnFastly(
         viceroy=[4.0, 4.2, 9.0],
         wasmtime=[1.4, 1.3, 1.5],
@@ -40,6 +56,10 @@ LIMITED = [
     "throughput, 16 connections",
     "p50, one connection",
     "chunk of 1 stream, median",
+    "chunk translated for Anthropic's, median",
+    "events translated for Anthropic's",
+    "chunk translated for OpenAI's, median",
+    "events translated for OpenAI's",
     "classified on Viceroy, p50 of all",
 ]
 
@@ -51,7 +71,9 @@ LIMITED = [
         (Limits(least_share=1 / 19), LIMITED[:1]),
         (Limits(most_added_ms=1.1), LIMITED[1:2]),
         (Limits(most_added_to_chunk_ms=0.5), LIMITED[2:3]),
-        (Limits(most_vcpu_ms=2.9), LIMITED[3:]),
+        (Limits(most_added_to_translated_ms=2.0), LIMITED[5:6]),
+        (Limits(least_translated=9_000), LIMITED[4:5]),
+        (Limits(most_vcpu_ms=2.9), LIMITED[7:]),
     ],
 )
 def test_each_limit_fails_its_own_line(limits: Limits, broken: list[str]) -> None:
@@ -67,6 +89,14 @@ def test_the_median_run_is_judged_and_memory_is_by_the_stream() -> None:
     assert lines["p50, one connection"].compared == "+1.20 ms"
     assert lines["memory, 16 open streams"].compared == "2.00 MB a stream"
     assert lines["memory, 64 open streams"].compared == "1.00 MB a stream"
+
+
+def test_translated_events_are_by_the_cpu_that_they_take() -> None:
+    """Of two cores, whatever else the machine does: the median run's."""
+    lines = {line.name: line for line in judge(FIGURES, Limits())}
+    events = lines["events translated for Anthropic's"]
+    assert (events.gateway, events.compared) == (8_000, "0.25 ms of CPU each")
+    assert lines["chunk translated for OpenAI's, median"].compared == "+2.10 ms"
 
 
 def test_on_fastly_the_median_is_judged_and_a_stream_is_by_the_chunk() -> None:
@@ -169,6 +199,26 @@ def test_every_event_of_a_stream_is_timed(rig: Rig) -> None:
     for delays in asyncio.run(both()):
         assert len(delays) == 2 * EVENTS
         assert min(delays) > 0
+
+
+@pytest.mark.parametrize(
+    ("wire", "paced", "rushed"),
+    [
+        (MESSAGES_WIRE, STREAMED, in_tier(RUSH_TIER)),
+        (CHAT_WIRE, in_tier(MESSAGES_TIER), in_tier(RUSH_MESSAGES_TIER)),
+    ],
+    ids=["anthropic client", "openai client"],
+)
+def test_translated_streams_are_whole(
+    rig: Rig, wire: Wire, paced: dict[str, str], rushed: dict[str, str]
+) -> None:
+    """Every event of the other dialect comes, in time or as fast as it can, and takes CPU time."""
+    delays = asyncio.run(timed_streams(rig.gateway_port, wire.path, paced, 1, wire))
+    assert len(delays) == EVENTS
+    assert min(delays) > 0
+    before = rig.cpu_ms()
+    asyncio.run(rushed_streams(rig.gateway_port, rushed, 1, wire))
+    assert rig.cpu_ms() > before
 
 
 def test_an_answer_that_is_no_stream_is_no_figure(rig: Rig) -> None:
