@@ -9,7 +9,7 @@ reaches the provider as the client wrote it.
 import json
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Any
 
@@ -22,6 +22,7 @@ MAX_MEMBERS = 1_000  # of the outermost object, which is walked here; a request 
 MAX_DIGITS = 308  # of a whole number: what a double can still hold
 
 _SPACE = " \t\n\r"
+_PIECE = 64 * 1024  # characters of a text that are encoded at once
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _STEPS = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")  # one in, one out, as signed bytes
 
@@ -32,33 +33,41 @@ class JsonError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class JsonObject:
-    """A parsed object, with the text it came from and where each top-level value lies in it."""
+    """A parsed object, with the bytes it came from and where each top-level value lies in them.
 
-    text: str
+    The bytes and not their text: one emoji makes each character of a text four bytes.
+    """
+
+    data: bytes = field(repr=False)
     values: dict[str, object]
     spans: dict[str, tuple[int, int]]
     end: int  # offset of the closing brace
 
+    @property
+    def text(self) -> str:
+        return self.data.decode()
+
     def replaced(self, members: Mapping[str, object]) -> bytes:
-        """The text with these top-level members set, all else kept to the byte."""
-        edits: list[tuple[int, int, str]] = []
+        """The bytes with these top-level members set, all else kept as it is."""
+        edits: list[tuple[int, int, bytes]] = []
         added: list[str] = []
         for name, value in members.items():
             text = json.dumps(value)
             if span := self.spans.get(name):
-                edits.append((*span, text))
+                edits.append((*span, text.encode()))
             else:
                 added.append(f"{json.dumps(name)}: {text}")
         if added:
             separator = ", " if self.spans else ""
-            edits.append((self.end, self.end, separator + ", ".join(added)))
-        parts: list[str] = []
+            edits.append((self.end, self.end, (separator + ", ".join(added)).encode()))
+        whole = memoryview(self.data)
+        parts: list[bytes | memoryview] = []
         position = 0
-        for start, stop, text in sorted(edits):
-            parts += (self.text[position:start], text)
+        for start, stop, new in sorted(edits):
+            parts += (whole[position:start], new)
             position = stop
-        parts.append(self.text[position:])
-        return "".join(parts).encode()
+        parts.append(whole[position:])
+        return b"".join(parts)
 
 
 def parse(data: bytes) -> object:
@@ -85,13 +94,16 @@ def parse_object(data: bytes) -> JsonObject:
     """A JSON object with the spans of its top-level values. Raises JsonError."""
     text = _checked_text(data, MAX_VALUES)
     try:
-        return _walk_object(text)
+        values, spans, end = _walk_object(text)
     except JsonError:
         raise
     except StopIteration as stop:  # how the scanner says that no value begins here
         raise JsonError(f"expected a value at character {stop.value}") from None
     except (ValueError, IndexError) as error:
         raise _syntax_error(error) from None
+    if len(text) != len(data):
+        spans, end = _in_bytes(text, spans, end)
+    return JsonObject(data, values, spans, end)
 
 
 def is_too_deep(data: bytes, limit: int = MAX_DEPTH) -> bool:
@@ -127,7 +139,10 @@ def _values(data: bytes) -> int:
     return data.count(b",") + data.count(b"[") + data.count(b"{")
 
 
-def _walk_object(text: str) -> JsonObject:
+def _walk_object(
+    text: str,
+) -> tuple[dict[str, object], dict[str, tuple[int, int]], int]:
+    """Its values, their spans and the closing brace's offset, in characters."""
     values: dict[str, object] = {}
     spans: dict[str, tuple[int, int]] = {}
     position = _skip(text, 0)
@@ -163,7 +178,24 @@ def _walk_object(text: str) -> JsonObject:
             raise JsonError(f"expected ',' or '}}' at character {position}")
     if text[position + 1 :].strip(_SPACE):
         raise JsonError(f"there is more after the object, from character {position + 1}")
-    return JsonObject(text, values, spans, position)
+    return values, spans, position
+
+
+def _in_bytes(
+    text: str, spans: Mapping[str, tuple[int, int]], end: int
+) -> tuple[dict[str, tuple[int, int]], int]:
+    """The same places, counted in bytes of UTF-8."""
+    at = position = 0
+
+    def bytes_until(stop: int) -> int:
+        nonlocal at, position
+        for start in range(position, stop, _PIECE):
+            at += len(text[start : min(stop, start + _PIECE)].encode())
+        position = stop
+        return at
+
+    found = {name: (bytes_until(start), bytes_until(stop)) for name, (start, stop) in spans.items()}
+    return found, bytes_until(end)
 
 
 def _skip(text: str, position: int) -> int:

@@ -12,6 +12,7 @@ MAX_EVENT_BYTES = 8 * 1024 * 1024  # an event carries at most an inline image; n
 
 # A CR at the end of what was read so far may be half of a CRLF: it waits for the next byte.
 _BLANK_LINE = re.compile(rb"(?:\r\n|\n|\r(?!\n))(?:\r\n|\n|\r(?!\n|\Z))")
+_WAITING = re.compile(rb"[\r\n]\r\Z")  # a blank line whose CR turned out to be all of it
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -38,38 +39,50 @@ class SseEvent:
 class SseDecoder:
     """Feed it chunks cut anywhere; it gives the events complete so far."""
 
-    __slots__ = ("_buffer", "_is_start")
+    __slots__ = ("_held", "_is_start", "_size", "_tail")
 
     def __init__(self) -> None:
-        self._buffer = b""
+        self._held: list[bytes] = []  # joined once its event is whole, so that each byte moves once
+        self._size = 0
+        self._tail = b""  # of what is held, as much as can be part of a blank line
         self._is_start = True
 
     def feed(self, chunk: bytes) -> list[SseEvent]:
         """The events that end in this chunk. Raises SseError on an event over the limit."""
-        searched = max(0, len(self._buffer) - 3)
-        buffer = self._buffer + chunk
-        if self._is_start and not (len(buffer) < len(_BOM) and _BOM.startswith(buffer)):
-            buffer = buffer.removeprefix(_BOM)
-            self._is_start = False
+        seam = self._tail + chunk
         events: list[SseEvent] = []
-        start = 0
-        while match := _BLANK_LINE.search(buffer, max(start, searched)):
-            events.append(_event(buffer[start : match.end()]))
-            start = match.end()
-        self._buffer = buffer[start:]
-        if len(self._buffer) > MAX_EVENT_BYTES:
+        if self._is_start or _BLANK_LINE.search(seam):
+            buffer = self._take() + chunk
+            if self._is_start and not (len(buffer) < len(_BOM) and _BOM.startswith(buffer)):
+                buffer = buffer.removeprefix(_BOM)
+                self._is_start = False
+            searched = max(0, len(buffer) - len(seam))
+            start = 0
+            while match := _BLANK_LINE.search(buffer, max(start, searched)):
+                events.append(_event(buffer[start : match.end()]))
+                start = match.end()
+            chunk = seam = buffer[start:]
+        self._held.append(chunk)
+        self._size += len(chunk)
+        self._tail = seam[-3:]
+        if self._size > MAX_EVENT_BYTES:
             raise SseError(f"an event is over {MAX_EVENT_BYTES} bytes")
         return events
 
     def finish(self) -> list[SseEvent]:
         """The last event, if its blank line is missing. Raises SseCut if it ends in mid-line."""
-        rest, self._buffer = self._buffer, b""
+        rest = self._take()
         if not rest.strip(b"\r\n"):
             return []
-        event = _event(rest + b"\r\n\r\n")
+        event = _event(rest if _WAITING.search(rest) else rest + b"\r\n\r\n")
         if not rest.endswith((b"\n", b"\r")):
             raise SseCut(event)
         return [event]
+
+    def _take(self) -> bytes:
+        held = b"".join(self._held)
+        self._held, self._size, self._tail = [], 0, b""
+        return held
 
 
 def encode(data: bytes) -> bytes:
@@ -79,7 +92,7 @@ def encode(data: bytes) -> bytes:
 
 def _event(raw: bytes) -> SseEvent:
     data = [
-        line[5:].removeprefix(b" ")
+        line[6:] if line.startswith(b"data: ") else line[5:]
         for line in raw.splitlines()
         if line.startswith(b"data:") or line == b"data"
     ]

@@ -4,14 +4,14 @@ KV Store is eventually consistent, and takes about one write a second for a key.
 """
 
 from componentize_py_types import Err
-from wit_world.imports import async_io, http_body, kv_store, secret_store
+from wit_world.imports import http_body, kv_store, secret_store
 from wit_world.imports.async_io import Pollable
 
 from gateway.hosts.common import secret_value
+from gateway.hosts.fastly_bodies import READ_SIZE, drop, is_ready, write_all
 from gateway.ports import UNCHANGED, Entry, KvUnavailable, Stamp, Unchanged
 
 KV_TIMEOUT_MS = 2000  # a policy that is read for the first time comes from afar
-READ_SIZE = 64 * 1024
 MAX_SECRET = 64 * 1024  # bytes; what a Secret Store takes
 
 
@@ -42,7 +42,7 @@ class FastlyKv:
     async def put(self, key: str, value: bytes) -> None:
         try:
             body = http_body.new()
-            http_body.write(body, value)
+            write_all(body, value)
             pending = self._opened().insert_async(key, body, _OVERWRITE)
             _wait(pending)
             kv_store.await_insert(pending)
@@ -92,16 +92,18 @@ class FastlySecrets:
 
 
 def _wait(pending: Pollable) -> None:
-    if async_io.select_with_timeout([pending], KV_TIMEOUT_MS) is None:
-        pending.__exit__(None, None, None)
+    if not is_ready(pending, KV_TIMEOUT_MS):
+        drop(pending)
         raise KvUnavailable
 
 
 def _read(body: Pollable) -> bytes:
     parts: list[bytes] = []
-    while chunk := http_body.read(body, READ_SIZE):
+    while is_ready(body, KV_TIMEOUT_MS):
+        if not (chunk := http_body.read(body, READ_SIZE)):
+            return b"".join(parts)
         parts.append(chunk)
-    return b"".join(parts)
+    raise KvUnavailable
 
 
 _OVERWRITE = kv_store.InsertOptions(

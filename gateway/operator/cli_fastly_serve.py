@@ -40,7 +40,8 @@ def serve(
     """Run the gateway in Viceroy, Fastly's local runtime, until Ctrl-C.
 
     Keys come from the environment, by the names in the policy. On stdout: one line of JSON for
-    each request, the decision record; on stderr: what Viceroy says.
+    each request, the decision record; on stderr: what Viceroy says. It compiles the component each
+    time it starts, which takes 10 to 60 seconds.
 
     Viceroy's store is filled when it starts and cannot be changed from outside: to change the
     policy, end this and start it again. The real service takes a new policy while it runs.
@@ -73,4 +74,5 @@ def serve(
                     as_called(f"  tiergate policy publish FILE --to fastly:{KV_LINK}"),
                 ),
                 as_json=as_json,
+                starting="Viceroy compiles the component, 10 to 60 s ...",
             )

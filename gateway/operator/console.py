@@ -21,8 +21,8 @@ from rich.text import Text
 
 from gateway.core.errors import PolicyError
 from gateway.core.policy import Policy, Price, Target, Tier
+from gateway.operator.policystore import StoreError
 from gateway.operator.problems import PolicyInvalid
-from gateway.operator.stores import StoreError
 from gateway.operator.wasmtime import NoWasmtime
 
 out = Console(highlight=False, markup=False)
@@ -46,7 +46,9 @@ def program() -> str:
 def as_called(text: str) -> str:
     """The text with every command `tiergate ...` in it as the user would have to type it."""
     return re.sub(
-        r"\btiergate (?=(?:serve|explain|mock|policy|fastly)\b)", lambda _: f"{program()} ", text
+        r"\btiergate (?=(?:serve|explain|status|mock|policy|fastly)\b)",
+        lambda _: f"{program()} ",
+        text,
     )
 
 
@@ -73,6 +75,27 @@ def stress(text: str, style: str) -> None:
     """A whole line on stderr in a colour, after what is on stdout by now."""
     out.file.flush()
     err.print(Text(text, style), soft_wrap=True)
+
+
+@contextmanager
+def waiting(text: str) -> Iterator[None]:
+    """Says on stderr what is waited for: on a terminal as long as it lasts, else in one line."""
+    if not err.is_terminal:
+        stress(text, "")
+        yield
+        return
+    # What moves on a terminal, which no other command should wait for.
+    from rich.progress import (  # noqa: PLC0415
+        Progress,
+        SpinnerColumn,
+        TextColumn,
+        TimeElapsedColumn,
+    )
+
+    columns = SpinnerColumn(), TextColumn(text), TimeElapsedColumn()
+    with Progress(*columns, console=err, transient=True) as progress:
+        progress.add_task("")
+        yield
 
 
 def say_json(value: object) -> None:
@@ -102,13 +125,21 @@ def reported(*, as_json: bool = False, publishes: bool = False) -> Iterator[None
         outcome = "; nothing was published" if publishes else ""
         fail(f"the policy has {count} problem{'s' if count > 1 else ''}{outcome}")
     except PolicyError as error:
-        fail(f"the policy does not load: {error.message}")
+        _give_up(f"the policy does not load: {error.message}", as_json=as_json)
     except (StoreError, NoWasmtime, Refused) as error:
-        fail(str(error))
+        _give_up(str(error), as_json=as_json)
     except BrokenPipeError:
         raise
     except OSError as error:
-        fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+        text = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        _give_up(text, as_json=as_json)
+
+
+def _give_up(text: str, *, as_json: bool) -> NoReturn:
+    """What scripts read has the reason too: nothing at all would look like a program cut short."""
+    if as_json:
+        say_json({"ok": False, "problem": as_called(text)})
+    fail(text)
 
 
 def _problem_line(line: str, file: str, path: str) -> Text:

@@ -22,7 +22,6 @@ from gateway.operator.console import Refused
 from gateway.operator.fields import is_loopback
 from gateway.operator.listening import is_listening, local_url
 
-READY_SECONDS = 60  # A .wasm that is not compiled ahead of time takes 5 to 10.
 MOCK_READY_SECONDS = 15
 # For requests under way at the end. wasmtime waits for idle instances too, as long as they are
 # kept, so this is what Ctrl-C takes once a request was served.
@@ -62,6 +61,7 @@ class HostProcess(ABC):
     stdout: ClassVar[int | None] = None
     # What to do about its last words, by a part of them.
     hints: ClassVar[Mapping[str, str]] = {}
+    ready_seconds: ClassVar[int] = 60  # A .wasm that is not compiled ahead of time takes 5 to 10.
 
     def __init__(self, command: list[str], address: str, port: int) -> None:
         """`port` 0: the host chooses, and `take` hears which."""
@@ -93,12 +93,12 @@ class HostProcess(ABC):
 
     def wait_ready(self, stop: Stop) -> str | None:
         """Waits until it answers; what its x-tiergate-policy says. Raises Refused."""
-        deadline = time.monotonic() + READY_SECONDS
+        deadline = time.monotonic() + self.ready_seconds
         problem = "no answer"
         while not stop.is_set():
             self.check()
             if time.monotonic() > deadline:
-                raise Refused(f"the gateway is not ready after {READY_SECONDS} s: {problem}")
+                raise Refused(f"the gateway is not ready after {self.ready_seconds} s: {problem}")
             if self.port:
                 try:
                     status, policy, body = _ask_readyz(self.url)
@@ -131,10 +131,12 @@ class HostProcess(ABC):
     def take(self, line: str) -> bool:
         """Hears a line. True: it is dealt with, and none of the host's own words."""
 
+    def own_words(self, lines: Iterator[str]) -> Iterator[str]:
+        """What to keep and show of the lines of one stream that `take` has left."""
+        return lines
+
     def _read(self, stream: IO[str]) -> None:
-        for line in stream:
-            if self.take(line):
-                continue
+        for line in self.own_words(line for line in stream if not self.take(line)):
             self._last.append(line.rstrip())
             if self._is_ready:
                 sys.stderr.write(line)

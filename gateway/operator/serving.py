@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from pathlib import Path
 
 from gateway.core.policy import Policy
@@ -17,6 +18,7 @@ from gateway.operator.console import (
     say_json,
     stress,
     tiers_table,
+    waiting,
     warn,
 )
 from gateway.operator.listening import address_of, is_loopback_address
@@ -44,20 +46,23 @@ def serve_until_stopped(
     source: Iterable[str],
     change: Iterable[str],
     as_json: bool,
+    starting: str | None = None,
 ) -> None:
     """Starts a host, and the mock provider if the policy has one; ends both with Ctrl-C.
 
     For the introduction: `source` says where the policy is from, `change` how it is changed, a
-    line each, commands indented. Raises Refused if the host does not start, or ends.
+    line each, commands indented. `starting` is said while it starts, where that takes long. Raises
+    Refused if the host does not start, or ends.
     """
     policy = compiled.policy
     stop = Stop()
     with mock_beside(policy) as mock:
         gateway = start()
         try:
-            serving = gateway.wait_ready(stop)
-            if mock:
-                mock.wait_ready(stop)
+            with waiting(starting) if starting and not as_json else nullcontext():
+                serving = gateway.wait_ready(stop)
+                if mock:
+                    mock.wait_ready(stop)
             if stop.is_set():
                 return
             missing = missing_secrets(policy, os.environ)

@@ -40,6 +40,8 @@ LINE = '{"event": "check", "text": "größe 漢字 \U0001f600"}'
 PATIENT = AttemptTimeouts(5000, 5000, 5000)
 BRIEF_MS = 300  # of a deadline that is to pass
 SLACK_S = 3.0  # of a busy machine
+ASKED_MS = 1100
+IN_TIME_S = 1.7  # with a tenth, and a machine's slack
 BIG = bytes(range(256)) * 4096
 
 
@@ -254,6 +256,21 @@ async def a_body_that_stops_is_stalled(on: On) -> None:
     )
     assert await upstream.read() == b"begun"
     assert await failing(on, upstream.read()) is Stalled
+    await upstream.close()
+
+
+@check
+async def deadlines_are_kept(on: On) -> None:
+    """To a tenth; the memory host has no time that could pass."""
+    for connect_ms, first_byte_ms in ((5000, ASKED_MS), (ASKED_MS, ASKED_MS)):
+        timeouts = AttemptTimeouts(connect_ms, first_byte_ms, 5000)
+        opening = on.ports.http.open(to(on.authority, "silent"), timeouts)
+        assert await failing(on, opening, IN_TIME_S) is Silent
+    upstream = await on.ports.http.open(
+        to(on.authority, "stalled"), AttemptTimeouts(5000, 5000, ASKED_MS)
+    )
+    assert await upstream.read() == b"begun"
+    assert await failing(on, upstream.read(), IN_TIME_S) is Stalled
     await upstream.close()
 
 

@@ -195,8 +195,8 @@ def with_backend(name: str, **changes: object) -> Change:
         (
             without_links,
             "Secret Store",
-            "links none as tiergate-secrets",
-            "fastly secret-store create --name tiergate-secrets && fastly service resource-link",
+            "links none as tiergate-secrets, and the account has none of that name",
+            "fastly secret-store create --name tiergate-secrets",
         ),
         (
             lambda it: service_of(it).links.update({KV_LINK: "s1"}),
@@ -307,6 +307,20 @@ def test_more_secrets_than_a_request_may_read_are_pointed_out(
     assert "names 6, and Fastly lets a request read 5" in items["secrets"]["text"]
 
 
+def test_no_command_has_a_hole_in_it(fastly: FakeFastly, file: Path) -> None:
+    """Commands for what is missing run as they stand, one after the other: a link to a store that
+    there is not yet comes with the check after the store was made."""
+    without_links(fastly)
+    fastly.kv.pop("kv7")
+    remedies = [item["remedy"] for item in found(fastly, file).values() if item["remedy"]]
+    assert remedies
+    assert not any("STORE_ID" in remedy for remedy in remedies)
+    fastly.secrets["s7"] = SECRETS_LINK, []
+    remedy = found(fastly, file)["Secret Store"]["remedy"]
+    assert remedy.startswith("fastly service resource-link create ")
+    assert "--resource-id s7 --name tiergate-secrets" in remedy
+
+
 def test_a_backend_command_can_be_pasted(fastly: FakeFastly, file: Path) -> None:
     """The command for a static backend names it, where it is, with TLS and patience."""
     service_of(fastly).backends.clear()
@@ -331,6 +345,53 @@ def test_a_wrong_token_ends_it(fastly: FakeFastly, file: Path) -> None:
     assert "missing token: cannot read the token" in result.stdout
     assert "another-token" not in result.output
     assert len(fastly.asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("trouble", "said"),
+    [
+        (Trouble(429, {"Retry-After": "99"}), "asks for a pause of 99 s"),
+        (Trouble(503, {"Retry-After": "0"}), "tried 4 times"),
+        (Trouble(400, body={"msg": "no"}), "answers 400"),
+    ],
+)
+def test_no_answer_about_the_token_is_no_wrong_token(
+    fastly: FakeFastly, file: Path, trouble: Trouble, said: str
+) -> None:
+    """An API that cannot answer now says nothing of the token: it is not to be set anew."""
+    for more in ([], ["--json"]):
+        fastly.troubles = [trouble] * 4
+        result = check(fastly, file, *more)
+        assert result.exit_code == 1
+        assert "set FASTLY_API_TOKEN" not in result.output
+        if more:
+            answer = json.loads(result.stdout)
+            assert (answer["ok"], answer["findings"]) == (False, [])
+            assert said in answer["problem"]
+        else:
+            assert said in result.stderr
+
+
+def test_a_service_without_any_version(fastly: FakeFastly, file: Path) -> None:
+    """A service to which nothing was ever deployed is named as that, and all that it lacks."""
+    empty: object = {"name": "gateway", "type": "wasm", "active_version": None, "versions": []}
+    fastly.troubles = [Trouble(200, body={"scope": "global"}), Trouble(200, body=empty)]
+    items = found(fastly, file)
+    assert "no active version" in items["service"]["text"]
+    assert {items[about]["state"] for about in ("service", "KV Store", "Secret Store")} == {
+        "missing"
+    }
+
+
+@pytest.mark.parametrize("token", ["", "tab\tin it"])
+def test_scripts_are_told_what_stopped_it(fastly: FakeFastly, file: Path, token: str) -> None:
+    """With --json whatever ends the command is one line of JSON too, not only words on stderr."""
+    result = check(fastly, file, "--json", token=token)
+    assert (result.exit_code, result.stdout.count("\n")) == (1, 1)
+    answer = json.loads(result.stdout)
+    assert answer["ok"] is False
+    assert answer["problem"].startswith("FASTLY_API_TOKEN is n")
+    assert answer["problem"] in result.stderr
 
 
 def test_without_a_token_it_says_where_one_comes_from(fastly: FakeFastly, file: Path) -> None:

@@ -64,6 +64,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
             print('tiergate :: {{"event": "request"}}', flush=True)
             print("INFO request completed", flush=True)
             print("ERROR it trapped", file=sys.stderr, flush=True)
+        if self.path == "/leave":
+            sys.stderr.write("\\nthread 'worker' (7) panicked at downstream.rs:72:14:\\n"
+                "response receiver is open: SendError\\nnote: run with `RUST_BACKTRACE=1`\\n"
+                "ERROR WebAssembly trapped: wasm backtrace:\\n    0: 0x1 - main\\n")
     def log_message(self, *args): pass
 signal.signal(signal.SIGINT, lambda *_: sys.exit(0))
 http.server.HTTPServer((host, int(port)), Handler).serve_forever()
@@ -124,7 +128,13 @@ def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 class Serving:
     """A running `tiergate fastly serve` over the component of this path."""
 
-    def __init__(self, component: Path, *arguments: str, env: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        component: Path,
+        *arguments: str,
+        env: dict[str, str] | None = None,
+        stderr: int = subprocess.PIPE,
+    ) -> None:
         self.process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "gateway.operator", "fastly", "serve"),
@@ -133,7 +143,7 @@ class Serving:
             cwd=ROOT,
             env={**os.environ, **(env or {})},
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=stderr,
             text=True,
         )
 
@@ -300,6 +310,60 @@ def test_the_log_is_told_from_viceroys_own_words(
     others = [serving.process.stderr.readline() for _ in range(2)]
     assert sorted(others) == ["ERROR it trapped\n", "INFO request completed\n"]
     assert serving.end()[1:] == ("", "")
+
+
+@pytest.mark.usefixtures("stand_in")
+def test_a_client_that_leaves_is_one_line(
+    tmp_path: Path, policy: Path, servings: list[Serving]
+) -> None:
+    """Viceroy's panic at a client that has left is told in brief; a trap behind it is whole."""
+    serving = Serving(tmp_path / "app.wasm", "--policy", str(policy), "--json")
+    servings.append(serving)
+    httpx.get(f"{serving.ready()['url']}/leave", trust_env=False)
+    assert serving.process.stderr
+    assert [serving.process.stderr.readline() for _ in range(3)] == [
+        "Viceroy: a client has left before its answer\n",
+        "ERROR WebAssembly trapped: wasm backtrace:\n",
+        "    0: 0x1 - main\n",
+    ]
+    assert serving.end()[2] == ""
+
+
+COMPILES = "Viceroy compiles the component, 10 to 60 s"
+
+
+@pytest.mark.usefixtures("stand_in")
+def test_it_says_what_takes_so_long(tmp_path: Path, policy: Path, servings: list[Serving]) -> None:
+    """That Viceroy compiles is said in one plain line on stderr, and not to scripts."""
+    serving = Serving(tmp_path / "app.wasm", "--policy", str(policy))
+    servings.append(serving)
+    assert serving.process.stderr
+    assert serving.process.stderr.readline() == f"{COMPILES} ...\n"
+    serving.introduction()
+    assert serving.end()[2] == ""
+    script = Serving(tmp_path / "app.wasm", "--policy", str(policy), "--json")
+    servings.append(script)
+    script.ready()
+    assert script.end()[2] == ""
+
+
+@pytest.mark.usefixtures("stand_in")
+def test_on_a_terminal_it_shows_how_long_it_takes(
+    tmp_path: Path, policy: Path, servings: list[Serving]
+) -> None:
+    """There the line counts the time, and is wiped out when the gateway answers."""
+    ours, theirs = os.openpty()
+    serving = Serving(
+        *(tmp_path / "app.wasm", "--policy", str(policy)), env={"TERM": "xterm"}, stderr=theirs
+    )
+    servings.append(serving)
+    os.close(theirs)
+    serving.introduction()
+    shown = os.read(ours, 65536).decode()
+    os.close(ours)
+    assert COMPILES in shown
+    assert "0:00:0" in shown
+    assert shown.rindex("\x1b[2K") > shown.rindex(COMPILES)
 
 
 @pytest.mark.usefixtures("stand_in")

@@ -1,6 +1,7 @@
 """Fastly's KV Store as a store of policies: what is asked of its API, and what its failures say."""
 
 import json
+import shlex
 import subprocess
 import sys
 import time
@@ -122,6 +123,27 @@ def test_an_unknown_store_names_those_there_are(fastly: FakeFastly) -> None:
         open_fastly(" x", environment(fastly))
 
 
+@pytest.mark.parametrize("name", ["a\nb", "\x1b[31m", "x" * 256])
+def test_what_names_no_store_is_refused_unasked(fastly: FakeFastly, name: str) -> None:
+    """A name that no store can have is not sent, and no command is made of it."""
+    with pytest.raises(StoreError, match="takes the name of a KV Store") as raised:
+        open_fastly(name, environment(fastly))
+    assert name not in str(raised.value)
+    assert fastly.asked == []
+
+
+@pytest.mark.parametrize("name", ["a b", "größe", "a/b", "..", "it's", "$(id)", "-h"])
+def test_a_store_may_have_any_name(fastly: FakeFastly, name: str) -> None:
+    """Whatever a store is called, it is found, and suggested commands have its name as one word."""
+    fastly.kv["kv2"].name = name
+    store = f"fastly:{name}"
+    publish(store_at(fastly, name), policy("a"))
+    assert json.loads(run(fastly, "policy", "show", "--from", store, "--json").stdout)
+    said = run(fastly, "policy", "rollback", "zzz", "--from", store).stderr
+    command = said.partition("`")[2].partition("`")[0]
+    assert shlex.split(command)[-4:] == ["policy", "history", "--from", store]
+
+
 def test_one_connection_and_no_key_read_twice(fastly: FakeFastly) -> None:
     """Publishing and the history read each value once, over one connection."""
     for name in "abc":
@@ -159,6 +181,22 @@ def test_too_many_requests_are_tried_again(
     answer = api_at(fastly, pauses).send("GET", "/tokens/self", "look")
     assert answer
     assert pauses == [pause]
+
+
+def test_a_pause_is_announced(fastly: FakeFastly) -> None:
+    """What is waited for longer than a second is said, why and how long, on stderr; a shorter
+    pause is not worth a line."""
+    fastly.troubles = [Trouble(429, {"Retry-After": "1"}), Trouble(429, {"Retry-After": "9"})]
+    said: list[str] = []
+    pauses: list[float] = []
+    api = FastlyApi(TOKEN, fastly.url, sleep=pauses.append, say=said.append)
+    assert api.send("GET", "/tokens/self", "look")
+    assert pauses == [1.0, 9.0]
+    assert said == ["Fastly answers 429: waiting 9 s"]
+    fastly.troubles = [Trouble(429, {"Retry-After": "2"})]
+    result = run(fastly, "policy", "history", "--from", "fastly:tiergate", "--json")
+    assert result.stdout == "[]\n"
+    assert result.stderr == "warning: Fastly answers 429: waiting 2 s\n"
 
 
 def test_a_long_pause_is_left_to_the_operator(fastly: FakeFastly) -> None:
@@ -326,6 +364,21 @@ def test_an_empty_store_names_the_command_that_fills_it(fastly: FakeFastly) -> N
     for command in ("show", "history"):
         result = run(fastly, "policy", command, "--from", "fastly:tiergate")
         assert " policy publish FILE --to fastly:tiergate" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "command", [["show"], ["history"], ["rollback"], ["publish", "policies/production.toml"]]
+)
+def test_scripts_are_told_what_stopped_it(fastly: FakeFastly, command: list[str]) -> None:
+    """With --json a failure is one line of JSON on stdout, and the same words on stderr."""
+    fastly.troubles = [Trouble(401)]
+    option = "--to" if command[0] == "publish" else "--from"
+    result = run(fastly, "policy", *command, option, "fastly:tiergate", "--json")
+    assert (result.exit_code, result.stdout.count("\n")) == (1, 1)
+    answer = json.loads(result.stdout)
+    assert answer["ok"] is False
+    assert "does not know the token" in answer["problem"]
+    assert result.stderr == f"tiergate: {answer['problem']}\n"
 
 
 def test_a_policy_without_client_keys_is_refused(fastly: FakeFastly, tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """The contract of the ports, the same on every host: the checks run where the gateway would."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -14,7 +14,7 @@ from tests.cannot import lack
 from tests.component.gateways import naming
 from tests.component.hosts import BUILD, Running, WasmtimeHost
 from tests.component.peers import Peer
-from tests.component.viceroy import FastlyHost
+from tests.component.viceroy import AT_ONCE, FastlyHost
 from tests.guests.checks import CHECKS, LINE, On, run_check
 from tests.ports.provider import canned, provider
 
@@ -24,7 +24,13 @@ SECRETS = {
     "CHECK_LINES": "-----BEGIN\nKEY-----",
     "CHECK_BLANK": "  ",
 }
-HOSTS = ["memory", "wasmtime", *(["fastly", "fastly's bare store"] if find_viceroy() else [])]
+FASTLY: dict[str, Mapping[str, float]] = {
+    "fastly": AT_ONCE,
+    "fastly's bare store": AT_ONCE,
+    # Of a sandbox for each check, which ends before a provider may be silent for as long as asked.
+    "fastly, late": {**AT_ONCE, "MAX_AGE_SECONDS": -1.0, "MAX_RUN_SECONDS": 4.0},
+}
+HOSTS = ["memory", "wasmtime", *(FASTLY if find_viceroy() else [])]
 
 
 class Tried(Protocol):
@@ -81,8 +87,8 @@ def tried(
     if request.param == "memory":
         yield _Memory()
         return
-    is_fastly = request.param.startswith("fastly")
-    host = FastlyHost() if is_fastly else WasmtimeHost(BUILD / "tiergate-door.cwasm")
+    settings = FASTLY.get(request.param)
+    host = FastlyHost(settings) if settings else WasmtimeHost(BUILD / "tiergate-door.cwasm")
     running = host.start(folder, naming(SECRETS), SECRETS)
     yield _Guest(host.name, running, "/raw" if request.param.endswith("bare store") else "")
     running.stop()

@@ -17,6 +17,7 @@ from urllib.parse import quote, urlsplit
 import httpx
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from gateway.operator.console import warn
 from gateway.operator.fields import is_loopback
 from gateway.operator.policystore import StoreError
 
@@ -28,9 +29,15 @@ TRIES = 4
 # The first pause, doubled each time: one write a second to a key is what the KV Store bears.
 PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 20.0
+# A longer one is told: it would look as if the program hung.
+SILENT_PAUSE_SECONDS = 1.0
 # A value is a megabyte at most; stamina's and the OpenAI SDK's defaults are of this order.
 TIMEOUT = httpx.Timeout(30, connect=10)
 _LONGEST_DETAIL = 200
+
+
+class TokenRefused(StoreError):
+    """Fastly does not know the token, or it may not do this."""
 
 
 class Meta(BaseModel):
@@ -45,12 +52,17 @@ class Page[T](BaseModel):
 
 
 class FastlyApi:
-    """One connection pool, one token. `sleep` takes seconds."""
+    """One connection pool, one token. `sleep` takes seconds; `say` a line on what is waited for."""
 
     def __init__(
-        self, token: str, endpoint: str, sleep: Callable[[float], None] = time.sleep
+        self,
+        token: str,
+        endpoint: str,
+        sleep: Callable[[float], None] = time.sleep,
+        say: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._sleep = sleep
+        self._say = say
         self._auth = _Token(token)
         self._client = httpx.Client(
             base_url=endpoint,
@@ -77,7 +89,7 @@ class FastlyApi:
         endpoint = environment.get(ENDPOINT, "").strip().rstrip("/") or DEFAULT_ENDPOINT
         if not _may_have_token(endpoint):
             raise StoreError(f"{ENDPOINT} must be an address like {DEFAULT_ENDPOINT}, with https")
-        return cls(token, endpoint)
+        return cls(token, endpoint, say=warn)
 
     def read[T](
         self,
@@ -145,9 +157,12 @@ class FastlyApi:
                 return None
             pause = PAUSE_SECONDS * 2 ** (turn - 1) if answer.after is None else answer.after
             if not answer.may_pass:
-                raise StoreError(f"cannot {what}: {answer.text}")
+                kind = TokenRefused if answer.status in {401, 403} else StoreError
+                raise kind(f"cannot {what}: {answer.text}")
             if turn == TRIES or pause > LONGEST_PAUSE_SECONDS:
                 raise StoreError(f"cannot {what}: {answer.text}; {_gave_up(turn, pause)}")
+            if pause > SILENT_PAUSE_SECONDS:
+                self._say(f"{answer.text}: waiting {pause:.0f} s")
             self._sleep(pause)
             turn += 1
 

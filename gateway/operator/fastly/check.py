@@ -16,10 +16,9 @@ from gateway.core.errors import PolicyError
 from gateway.core.policy import Policy
 from gateway.operator.fastly import KV_LINK, LOG_ENDPOINT, SECRETS_LINK, account
 from gateway.operator.fastly.account import Store
-from gateway.operator.fastly.api import FastlyApi
+from gateway.operator.fastly.api import TOKEN, FastlyApi, TokenRefused
 from gateway.operator.fastly.backends import Wanted, wanted
 from gateway.operator.fastly.store import FastlyStore
-from gateway.operator.policystore import StoreError
 from gateway.policies import ACTIVE
 
 # https://www.fastly.com/documentation/guides/compute/edge-data-storage/working-with-secret-stores/
@@ -68,8 +67,8 @@ def findings(api: FastlyApi, policy: Policy, file: Path, service_id: str) -> Ite
     """One after the other, as far as one allows the next. Raises StoreError."""
     try:
         token = account.token(api)
-    except StoreError as error:
-        yield Finding("token", "missing", str(error), "set FASTLY_API_TOKEN")
+    except TokenRefused as error:
+        yield Finding("token", "missing", str(error), f"set {TOKEN}")
         return
     yield Finding("token", "ok", f"works{f' (scope {token.scope})' if token else ''}")
 
@@ -133,14 +132,15 @@ def _link(
 ) -> Finding:
     if linked:
         return Finding(kind, "ok", f"{linked.name} is linked as {name}")
-    own = next((store for store in stores if store.name == name), None)
-    make = "" if own else f"fastly {command} create --name {name} && "
-    link = (
-        f"fastly service resource-link create {version.change}"
-        f" --resource-id {own.id if own else 'STORE_ID'} --name {name}"
-    )
     text = f"version {version.number} links none as {name}"
-    return Finding(kind, "missing", text, f"{make}{link} && {version.activate}")
+    own = next((store for store in stores if store.name == name), None)
+    if own is None:
+        text += ", and the account has none of that name; check again after it, for the link"
+        return Finding(kind, "missing", text, f"fastly {command} create --name {name}")
+    link = (
+        f"fastly service resource-link create {version.change} --resource-id {own.id} --name {name}"
+    )
+    return Finding(kind, "missing", text, f"{link} && {version.activate}")
 
 
 def _published(store: FastlyStore, policy: Policy, file: Path) -> Finding:

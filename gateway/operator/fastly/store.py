@@ -90,6 +90,9 @@ class FastlyStore:
 
 def open_fastly(name: str, environment: Mapping[str, str]) -> FastlyStore:
     """The KV Store of that name or ID. Raises StoreError."""
+    # https://js-compute-reference-docs.edgecompute.app/docs/fastly:kv-store/KVStore/
+    if not name.isprintable() or len(name) > 255:
+        raise StoreError("fastly: takes the name of a KV Store, or its ID: fastly kv-store list")
     api = FastlyApi.of(environment)
     stores = kv_stores(api)
     by_name = {store.name: store for store in stores}
