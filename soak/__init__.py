@@ -1,0 +1,1 @@
+"""A long load of a gateway under faults: what must hold whatever breaks."""
