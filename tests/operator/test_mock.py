@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import httpx
@@ -529,6 +530,105 @@ def test_big(client: httpx.Client, size: int) -> None:
     assert "".join(delta.get("content", "") for delta in deltas) == whole
 
 
+@pytest.mark.parametrize(
+    ("spec", "status", "code"),
+    [
+        ("too_long", 400, "context_length_exceeded"),
+        ("filtered", 400, "content_filter"),
+        ("bad_key", 400, None),
+        ("redirect", 307, None),
+    ],
+)
+def test_refusals_of_their_own(
+    client: httpx.Client, spec: str, status: int, code: str | None
+) -> None:
+    """What a gateway has to tell apart by more than the status is said in a provider's words."""
+    for stream in (False, True):
+        answer = post(client, f"small!{spec}", stream=stream)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
+        assert ("location" in answer.headers) == (spec == "redirect")
+
+
+def test_when_to_come_back(client: httpx.Client) -> None:
+    """A wait can be said in seconds, as a date and in milliseconds."""
+    spec = "small!status=429,retry_after_date=60,retry_after_ms=1500"
+    headers = post(client, spec).headers
+    ahead = parsedate_to_datetime(headers["retry-after"]).timestamp() - time.time()
+    assert 57 < ahead <= 60
+    assert headers["retry-after-ms"] == "1500"
+
+
+def test_a_pause_after_the_head(client: httpx.Client) -> None:
+    """content_ms comes after the head and the role; pings fill it, and are no events."""
+    body = chat("small!content_ms=300,ping_ms=100", stream=True)
+    began = time.monotonic()
+    with client.stream("POST", "/v1/chat/completions", json=body) as answer:
+        got = b"".join(answer.iter_raw())
+    assert time.monotonic() - began >= 0.3
+    said, *rest = got.split(b"\n\n")
+    assert b'"role"' in said
+    assert rest[0] == b": ping"
+    assert b'"content"' in rest[got.count(b": ping\n\n")]
+
+
+@pytest.mark.parametrize("spec", ["reset", "garbage"])
+@pytest.mark.parametrize("stream", [False, True])
+def test_no_http_at_all(client: httpx.Client, spec: str, *, stream: bool) -> None:
+    """A reset and bytes of another protocol are errors of the connection."""
+    with pytest.raises(httpx.HTTPError):
+        post(client, f"small!{spec}", stream=stream)
+    assert post(client).status_code == 200
+
+
+def test_a_reset_in_the_middle(client: httpx.Client) -> None:
+    """What was sent before a reset arrives."""
+    got, how = read_until_broken(client, "small!cut=3,reset", stream=True)
+    assert len(events(got)) == 3
+    assert how.startswith("ReadError"), how
+
+
+def test_lengths(client: httpx.Client) -> None:
+    """A whole answer can come without its length, and a stream with it; a cut shows in both."""
+    assert "content-length" not in post(client, "small!chunked").headers
+    answer = post(client, "small!sized", stream=True)
+    assert int(answer.headers["content-length"]) == len(answer.content)
+    for spec, stream in (("chunked,cut=10", False), ("sized,cut=3", True)):
+        _, how = read_until_broken(client, f"small!{spec}", stream=stream)
+        assert how.startswith("RemoteProtocolError"), how
+
+
+def test_where_a_stream_goes_wrong(client: httpx.Client) -> None:
+    """An event that is not JSON, and a clean end that comes too early, after N events."""
+    stream = events(post(client, "small!malformed_event=3", stream=True).content)
+    for number in (0, 1, 2, 4):
+        json.loads(stream[number])
+    with pytest.raises(json.JSONDecodeError):
+        json.loads(stream[3])
+    assert len(events(post(client, "small!ends=3", stream=True).content)) == 3
+
+
+def test_not_what_was_asked_for(client: httpx.Client) -> None:
+    """Under status 200: an error, a page, a whole answer instead of a stream, one without words."""
+    for stream in (False, True):
+        body = post(client, "small!error_body", stream=stream).content
+        assert "error" in json.loads(body.removeprefix(b"data: "))
+        page = post(client, "small!page", stream=stream)
+        assert (page.headers["content-type"], page.content[:9]) == ("text/html", b"<!DOCTYPE")
+    assert post(client, "small!unstreamed", stream=True).json()["object"] == "chat.completion"
+    answer = post(client, "small!blank").json()["choices"][0]
+    assert (answer["message"]["content"], answer["finish_reason"]) == ("", "stop")
+    *_, last, done = events(post(client, "small!blank", stream=True).content)
+    assert (json.loads(last)["choices"][0]["finish_reason"], done) == ("stop", "[DONE]")
+
+
+def test_a_stream_that_lingers(address: str) -> None:
+    """All was said, but the body does not end."""
+    with httpx.Client(base_url=address, timeout=0.4) as client:
+        got, how = read_until_broken(client, "small!lingers", stream=True)
+    assert events(got)[-1] == "[DONE]"
+    assert how.startswith("ReadTimeout"), how
+
+
 # --- Where faults come from --------------------------------------------------
 
 
@@ -553,6 +653,15 @@ def test_a_fault_can_be_ordered_for_a_number_of_times(client: httpx.Client) -> N
     assert client.get("/mock/faults").json()["models"] == {}
 
 
+def test_faults_in_turn(client: httpx.Client) -> None:
+    """A list is taken one a request, then the model is whole again."""
+    order = {"fault": ["status=503", "none", "status=500"]}
+    client.put("/mock/faults/t", json=order).raise_for_status()
+    assert post(client, "t").status_code == 503
+    assert client.get("/mock/faults").json()["models"]["t"]["fault"] == ["none", "status=500"]
+    assert [post(client, "t").status_code for _ in range(3)] == [200, 500, 200]
+
+
 def test_a_fault_at_the_start_is_the_last_resort() -> None:
     """It is for every chat request that has no fault of its own."""
     with serving("status=500") as at, httpx.Client(base_url=at) as client:
@@ -573,6 +682,9 @@ def test_a_fault_at_the_start_is_the_last_resort() -> None:
         ("m", '{"fault": "refuse", "time": 1}'),
         ("m", '{"fault": "refuse", "times": 0}'),
         ("m", '{"fault": "refuse", "times": true}'),
+        ("m", '{"fault": []}'),
+        ("m", '{"fault": ["refuse", "no_such"]}'),
+        ("m", '{"fault": ["refuse"], "times": 2}'),
         ("m!refuse", '{"fault": "refuse"}'),
     ],
 )
@@ -591,7 +703,7 @@ def test_requests_can_be_looked_at_without_their_keys(client: httpx.Client) -> N
     client.post(
         "/v1/chat/completions",
         json=chat(),
-        headers={"authorization": f"Bearer {key}", "x-api-key": key, "x-kept": "yes"},
+        headers={"authorization": f"Bearer {key}", "x-api-key": key, "idempotency-key": "i-1"},
     )
     client.post("/v1/nowhere", content=b"not JSON")
     shown = client.get("/mock/requests?last=2")
@@ -603,9 +715,27 @@ def test_requests_can_be_looked_at_without_their_keys(client: httpx.Client) -> N
     digest = hashlib.sha256(key.encode()).hexdigest()[:12]
     assert headers["authorization"] == f"Bearer *** sha256:{digest}"
     assert headers["x-api-key"] == f"*** sha256:{digest}"
-    assert headers["x-kept"] == "yes"
+    assert headers["idempotency-key"] == "i-1"
     assert (unknown["path"], unknown["body"]) == ("/v1/nowhere", "not JSON")
     assert unknown["number"] == known["number"] + 1
+
+
+def test_the_journal_says_how_answers_ended(client: httpx.Client) -> None:
+    """For one model: whether it was sent to its end, was broken off, or its client had gone."""
+    post(client, "told")
+    read_until_broken(client, "told!cut=2", stream=True)
+    body = chat("told!stall=2", stream=True)
+    with client.stream("POST", "/v1/chat/completions", json=body) as answer:
+        next(answer.iter_raw())
+
+    def endings() -> list[str | None]:
+        shown = client.get("/mock/requests?model=told&last=9").json()["requests"]
+        return [entry["ended"] for entry in shown]
+
+    deadline = time.monotonic() + 5
+    while None in endings() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert endings() == ["answered", "broken off", "client gone"]
 
 
 @pytest.mark.parametrize("last", ["0", "-1", "x", "257", "9" * 5000])

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
+from gateway.operator.mock.faults import Fault
 from gateway.operator.mock.samples import sample
 from gateway.operator.mock.tiers import names_asked_for, pick, text_to_judge
 
@@ -106,8 +107,9 @@ def _forced_tool(choice: object, tools: object) -> Json | None:
     raise BadRequest("tool_choice asks for a function that tools does not have", "tool_choice")
 
 
-def answer(ask: Ask, *, big: int | None = None, finishes: bool = True) -> Answer:
-    """`big`: a text of so many bytes instead. Raises BadRequest for a schema that is beyond it."""
+def answer(ask: Ask, fault: Fault) -> Answer:
+    """What is said to it. Raises BadRequest for a schema that is beyond it."""
+    finishes, big = not fault.no_finish, 0 if fault.blank else fault.big
     stop = "stop" if finishes else None
     if big is not None:
         return Answer((FILLER * (big // len(FILLER) + 1))[:big], finish_reason=stop)

@@ -16,12 +16,15 @@ from starlette.requests import Request
 from starlette.routing import Route
 
 from gateway.operator.mock import answers
+from gateway.operator.mock.bodies import error_body, refusal
 from gateway.operator.mock.faults import BadFault, Faults, describe
-from gateway.operator.mock.journal import MAX_ENTRIES, Journal
-from gateway.operator.mock.wire import HangUpProtocol, Reply, error_body, streamed, whole
+from gateway.operator.mock.journal import MAX_ENTRIES, Entry, Journal
+from gateway.operator.mock.wire import HangUpProtocol, Reply, streamed, whole
 
 # What Anthropic's API takes at most.
 MAX_BODY = 32 * 1024 * 1024
+
+HOW_TO_ORDER = 'the body is {"fault": SPEC}, {"fault": SPEC, "times": N} or {"fault": [SPEC, SPEC]}'
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
@@ -38,25 +41,29 @@ class MockProvider:
 
     async def chat(self, request: Request) -> Reply:
         """Answer, unless the fault for this request says otherwise."""
-        body = await self._received(request)
+        body, entry = await self._received(request)
         if body is None:
             return _refused(413, f"the body is larger than {MAX_BODY} bytes")
         try:
             ask = answers.read(body)
+            entry.model = ask.model.partition("!")[0]
             fault = self.faults.take(ask.model)
-            said = answers.answer(ask, big=fault.big, finishes=not fault.no_finish)
+            said = answers.answer(ask, fault)
         except BadFault as error:
             return _refused(400, str(error), param="model", code="bad_fault")
         except answers.BadRequest as error:
             return _refused(400, str(error), param=error.param)
-        headers = (("x-request-id", f"req_mock_{self.journal.received}"),)
-        if fault.status is not None:
-            error_value = error_body(fault.status, "The mock provider was told to fail.")
-            return whole(error_value, status=fault.status, headers=headers, fault=fault)
+        headers: tuple[tuple[str, str], ...] = (("x-request-id", f"req_mock_{entry.number}"),)
+        if (refused := refusal(fault)) is not None:
+            status, value = refused
+            if fault.redirect:
+                headers = (*headers, ("location", request.url.path))
+            return whole(value, status=status, headers=headers, fault=fault, entry=entry)
         ident, created = f"chatcmpl-{uuid.uuid4().hex}", int(time.time())
-        if ask.streamed:
-            return streamed(answers.chunks(ask, said, ident, created), headers, fault)
-        return whole(answers.whole(ask, said, ident, created), headers=headers, fault=fault)
+        if ask.streamed and not fault.unstreamed:
+            return streamed(answers.chunks(ask, said, ident, created), headers, fault, entry)
+        value = answers.whole(ask, said, ident, created)
+        return whole(value, headers=headers, fault=fault, entry=entry)
 
     async def models(self, request: Request) -> Reply:
         """A few names; all others are answered as well."""
@@ -74,14 +81,15 @@ class MockProvider:
         ordered = self.faults.ordered()
         return whole(
             {
-                "models": {m: {"fault": o.spec, "times": o.times} for m, o in ordered.items()},
+                "models": {m: {"fault": o.shown, "times": o.times} for m, o in ordered.items()},
                 "at_start": self.faults.at_start,
                 "valid": describe(),
             }
         )
 
     async def order_fault(self, request: Request) -> Reply:
-        """`{"fault": "status=503", "times": 3}`; times may be left out."""
+        """`{"fault": "status=503", "times": 3}`; times may be left out. A list of faults is taken
+        in turn, one a request."""
         model = request.path_params["model"]
         if "!" in model:
             return _refused(400, "name the model without its !fault")
@@ -90,11 +98,15 @@ class MockProvider:
             value = json.loads(body or b"")
         except (ValueError, RecursionError):
             value = None
+        spec: str | list[str]
+        times = None
         match value:
             case {"fault": str(spec), **more} if not more.keys() - {"times"}:
                 times = more.get("times")
+            case {"fault": [str(), *_] as specs, **more} if not more:
+                spec = [str(each) for each in specs]
             case _:
-                return _refused(400, 'the body is {"fault": SPEC} or {"fault": SPEC, "times": N}')
+                return _refused(400, HOW_TO_ORDER)
         if times is not None and (type(times) is not int or times < 1):
             return _refused(400, "times is a whole number from 1", param="times")
         try:
@@ -111,18 +123,20 @@ class MockProvider:
         return whole({"model": model, "fault": None, "times": None})
 
     async def requests(self, request: Request) -> Reply:
-        """`?last=N`, 20 when left out; the newest at the end."""
+        """`?last=N`, 20 when left out; the newest at the end. `?model=NAME`: of that one."""
         last = request.query_params.get("last", "20")
+        model = request.query_params.get("model")
         if not (last.isascii() and last.isdigit() and 1 <= int(last[:9]) <= MAX_ENTRIES):
             return _refused(400, f"last is from 1 to {MAX_ENTRIES}", param="last")
-        return whole({"received": self.journal.received, "requests": self.journal.last(int(last))})
+        return whole(
+            {"received": self.journal.received, "requests": self.journal.last(int(last), model)}
+        )
 
-    async def _received(self, request: Request) -> bytes | None:
-        """The body, or None when it is too large; the request is in the journal then."""
+    async def _received(self, request: Request) -> tuple[bytes | None, Entry]:
+        """The body, or None when it is too large, and the request's place in the journal."""
         body = await _body(request)
         headers = request.headers.items()
-        self.journal.add(request.method, request.url.path, headers, body or b"")
-        return body
+        return body, self.journal.add(request.method, request.url.path, headers, body or b"")
 
 
 async def _body(request: Request) -> bytes | None:

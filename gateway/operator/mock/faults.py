@@ -1,16 +1,19 @@
 """What the mock provider can be told to do wrong, and where it is told.
 
-A spec is a comma-separated list: `status=503,delay_ms=100`. The first of these places that
-has one for a request is used, alone:
+A spec is a comma-separated list: `status=503,delay_ms=100`, or `none`. The first of these places
+that has one for a request is used, alone:
 
 1. `PUT /mock/faults/{model}`, while it runs;
 2. the model's name, after the first `!`: `small!cut=3`;
 3. `--fault`, for every chat request.
 
-Events are the `data:` blocks of a stream, `[DONE]` included; bytes are those of a whole
-answer's body. `cut` and `stall` do nothing to an answer that is over before them.
+Events are the `data:` blocks of a stream, `[DONE]` included, pings not; its first says the role,
+and content begins with the second. Bytes are those of a whole answer's body. `cut`, `stall` and the
+like do nothing to an answer that is over before them.
 """
 
+from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -46,18 +49,40 @@ class Fault:
 
     status: int | None = _number(400, 599, "an error with this status")
     retry_after: int | None = _number(0, 86_400, "a retry-after header with these seconds")
+    retry_after_date: int | None = _number(
+        0, 86_400, "the same as a date, so many seconds from now"
+    )
+    retry_after_ms: int | None = _number(0, 86_400_000, "a retry-after-ms header")
+    redirect: bool = _flag("307, to where the request would be answered")
+    too_long: bool = _flag("400, code context_length_exceeded")
+    filtered: bool = _flag("400, code content_filter")
+    bad_key: bool = _flag("400 for a key that is not valid, in Google's words")
+    page: bool = _flag("a page of HTML for a body")
     delay_ms: int | None = _number(0, LONGEST_MS, "a pause before the head")
+    content_ms: int | None = _number(0, LONGEST_MS, "a pause before the first content or the body")
     chunk_ms: int | None = _number(0, LONGEST_MS, "a pause before each event but the first")
+    ping_ms: int | None = _number(1, LONGEST_MS, "a comment so often while a stream is silent")
     refuse: bool = _flag("close the connection without an answer")
+    reset: bool = _flag("where the connection is closed, or at once: by a reset")
+    garbage: bool = _flag("bytes that are no HTTP, as of a port that speaks TLS")
     head_stall: bool = _flag("send the head, then nothing")
     stall: int | None = _number(0, MAX_BIG, "nothing more after so many events or bytes")
     cut: int | None = _number(0, MAX_BIG, "break off after so many events or bytes")
+    ends: int | None = _number(0, MAX_BIG, "a clean end after so many events of a stream")
     malformed: bool = _flag("a body, or a stream's second event, that is not JSON")
+    malformed_event: int | None = _number(0, MAX_BIG, "an event that is not JSON after N events")
     error_event: int | None = _number(0, MAX_BIG, "end the stream with an error after N events")
+    error_body: bool = _flag("an error for a body, or a stream's first event, under status 200")
+    unstreamed: bool = _flag("a whole answer where a stream was asked for")
+    chunked: bool = _flag("a whole answer without its length")
+    sized: bool = _flag("a stream with its length")
+    lingers: bool = _flag("no end of the body after a stream's last event")
     no_finish: bool = _flag("no finish_reason")
     no_done: bool = _flag("no [DONE] at the end of a stream")
     empty: bool = _flag("a head, and a body of no bytes that ends cleanly")
+    blank: bool = _flag("an answer that says nothing, and finishes well")
     big: int | None = _number(0, MAX_BIG, "an answer whose text has this many bytes")
+    none: bool = _flag("nothing wrong: for a list of faults, or against --fault")
 
     @property
     def stops_after(self) -> int | None:
@@ -103,11 +128,25 @@ def parse(spec: str) -> Fault:
 
 @dataclass(slots=True)
 class Ordered:
-    """A fault ordered through the control endpoint; `times` is None for until further notice."""
+    """A fault ordered through the control endpoint, or several in turn, one a request; `times` is
+    None for until further notice, or until the turn is over."""
 
-    spec: str
-    fault: Fault
+    specs: deque[str]
     times: int | None
+    in_turn: bool
+
+    @property
+    def shown(self) -> str | list[str]:
+        """As it was ordered, without those that are over."""
+        return list(self.specs) if self.in_turn else self.specs[0]
+
+    def take(self) -> tuple[Fault, bool]:
+        """The next request's, and whether it is the last one."""
+        if self.in_turn:
+            return parse(self.specs.popleft()), not self.specs
+        if self.times is not None:
+            self.times -= 1
+        return parse(self.specs[0]), self.times == 0
 
 
 class Faults:
@@ -119,12 +158,17 @@ class Faults:
         self._at_start = None if at_start is None else parse(at_start)
         self._ordered: dict[str, Ordered] = {}
 
-    def order(self, model: str, spec: str, times: int | None) -> None:
-        """Break `model` for its next `times` requests. Raises BadFault."""
-        fault = parse(spec)
+    def order(self, model: str, spec: str | Sequence[str], times: int | None = None) -> None:
+        """Break `model` for its next `times` requests, or each of the next as listed.
+
+        Raises BadFault.
+        """
+        specs = [spec] if isinstance(spec, str) else list(spec)
+        for each in specs:
+            parse(each)
         if model not in self._ordered and len(self._ordered) >= MAX_MODELS:
             raise BadFault(f"{MAX_MODELS} models have a fault already")
-        self._ordered[model] = Ordered(spec, fault, times)
+        self._ordered[model] = Ordered(deque(specs), times, not isinstance(spec, str))
 
     def lift(self, model: str) -> bool:
         """Was there a fault to take away?"""
@@ -142,8 +186,7 @@ class Faults:
         ordered = self._ordered.get(model)
         if ordered is None:
             return named or self._at_start or Fault()
-        if ordered.times is not None:
-            ordered.times -= 1
-            if ordered.times == 0:
-                del self._ordered[model]
-        return ordered.fault
+        fault, is_last = ordered.take()
+        if is_last:
+            del self._ordered[model]
+        return fault

@@ -17,18 +17,25 @@ MAX_ENTRIES = 256
 # Two requests of the largest size the app reads.
 MAX_BYTES = 64 * 1024 * 1024
 
-SECRET = re.compile(r"auth|key|token|secret|cookie|password", re.IGNORECASE)
+SECRET = re.compile(
+    r"auth|(?<!idempotency-)key|token|secret|cookie|password",  # that key is nobody's secret
+    re.IGNORECASE,
+)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Entry:
-    """One request; its headers are already without secrets."""
+    """One request; its headers are already without secrets. `model`: without its fault, where the
+    request could be read. `ended`: how our answer did, None while it is under way: `answered`,
+    `broken off` by us, or `client gone`, where that could be noticed."""
 
     number: int
     method: str
     path: str
     headers: tuple[tuple[str, str], ...]
     body: bytes
+    model: str | None = None
+    ended: str | None = None
 
 
 class Journal:
@@ -39,17 +46,21 @@ class Journal:
         self._bytes = 0
         self.received = 0
 
-    def add(self, method: str, path: str, headers: Iterable[tuple[str, str]], body: bytes) -> None:
+    def add(self, method: str, path: str, headers: Iterable[tuple[str, str]], body: bytes) -> Entry:
         """`headers` as they came."""
         self.received += 1
         shown = tuple((name, _without_secret(name, value)) for name, value in headers)
-        self._entries.append(Entry(self.received, method, path, shown, body))
+        entry = Entry(self.received, method, path, shown, body)
+        self._entries.append(entry)
         self._bytes += len(body)
         while len(self._entries) > MAX_ENTRIES or self._bytes > MAX_BYTES:
             self._bytes -= len(self._entries.popleft().body)
+        return entry
 
-    def last(self, count: int) -> list[dict[str, Any]]:
-        """The last `count` requests, the newest at the end, as JSON shows them."""
+    def last(self, count: int, model: str | None = None) -> list[dict[str, Any]]:
+        """The last `count` requests, of this model if one is named, the newest at the end, as JSON
+        shows them."""
+        entries = [each for each in self._entries if model in {None, each.model}]
         return [
             {
                 "number": entry.number,
@@ -57,8 +68,9 @@ class Journal:
                 "path": entry.path,
                 "headers": [list(header) for header in entry.headers],
                 "body": _readable(entry.body),
+                "ended": entry.ended,
             }
-            for entry in list(self._entries)[-count:]
+            for entry in entries[-count:]
         ]
 
 
