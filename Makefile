@@ -1,6 +1,6 @@
 # One command a job; `make help` lists them. Works with GNU Make 4.3 and any sh.
 #
-# `serve`, `fastly-serve`, `test`, `check` and `bench` do all their set-up themselves, on a
+# `serve`, `fastly-serve`, `test`, `check`, `bench` and `soak` do all their set-up themselves, on a
 # fresh machine too: .venv, WASI's WIT, the component. Every file is built under another name
 # and then moved, so an interrupted build leaves nothing that looks finished.
 
@@ -190,12 +190,17 @@ format: setup ## Format the sources and fix what ruff can fix safely
 	@$(PY) -m ruff format
 
 .PHONY: reference
-reference: setup ## Write policies/README.md and its JSON Schema anew from the schema
+reference: setup ## Write the docs' tables and policies/README.md anew from what they are made of
 	@$(PY) -m gateway.operator.reference
+	@$(PY) -m tests.docs.failover_page
 
 .PHONY: bench
 bench: setup component fastly ## Measure the gateway side by side with its peers
 	@$(PY) -m bench $(ARGS)
+
+.PHONY: soak
+soak: setup component ## Load under faults, gateway and provider killed (ARGS='--requests N --seed N')
+	@$(PY) -m soak $(ARGS)
 
 .PHONY: clean
 clean: ## Delete build/ and all caches (.venv and .tiergate stay)

@@ -1,7 +1,8 @@
 """The tier by the classifier model: one request, a hard deadline, and no failure of its own.
 
 Whatever goes wrong ends in the default tier with a reason in the record. An outage is paid by the
-request that finds it; the breaker keeps the others from paying it too.
+request that finds it; the breaker keeps the others from paying it too. A turn that is under way, as
+its tools' results come back, keeps its tier as long as the instance remembers it.
 """
 
 from gateway import breaker
@@ -18,6 +19,7 @@ from gateway.ports import Ports, TransportError
 
 BREAKER = "classifier"
 _REFUSES_THE_WORDS = frozenset({400, 413, 422})  # a content filter, too long
+MAX_REMEMBERED = 1_000  # turns with tools whose tier an instance remembers
 MAX_REPLY_BYTES = 256 * 1024  # a tier's name in JSON, with room for a model that explains itself
 
 
@@ -31,6 +33,10 @@ async def classify(
     excerpt = make_excerpt(chat)
     if excerpt is None:
         return default(policy, "no_user_text")
+    turn = hash((policy.version, excerpt))
+    known = ports.remembered.tiers
+    if is_tool_loop(chat) and known.get(turn) in policy.tiers:
+        return Decision(known[turn], "session")
     provider = policy.providers[settings.target.provider]
     if provider.key and ports.secrets.get(provider.key) is None:
         return default(policy, "classifier_key_missing")
@@ -74,4 +80,14 @@ async def classify(
     tier = read_reply(dialect, body, policy.tiers)
     if tier is None:
         return default(policy, "classifier_unreadable")
+    if chat.has_tools:
+        if len(known) >= MAX_REMEMBERED:
+            del known[next(iter(known))]
+        known[turn] = tier
     return Decision(tier, "model")
+
+
+def is_tool_loop(chat: ChatRequest) -> bool:
+    """Whether the results of tools come back: the turn that asked for them goes on, and is not
+    judged anew, since a judge may change its mind and another model the way."""
+    return chat.messages[-1].role == "tool" if chat.messages else False

@@ -4,29 +4,44 @@ from dataclasses import dataclass
 
 from gateway.core.answers import Started
 from gateway.core.asked import Asked
-from gateway.core.decide import StreamGuard
+from gateway.core.chat import Usage
 from gateway.core.dialect import Dialect
-from gateway.core.http import Headers
+from gateway.core.http import BodyStream, HeaderPairs, Headers
 from gateway.core.outcomes import Outcome
-from gateway.core.policy import Policy, Target
+from gateway.core.policy import Policy, StreamGuard, Target, Timeouts
 from gateway.core.providers import Provider
 from gateway.core.record import Record
 from gateway.ports import Ports
 
 
-class AttemptFailed(Exception):
-    """This attempt is over; the outcome says how."""
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the client gets from a target."""
 
-    def __init__(self, outcome: Outcome) -> None:
+    headers: HeaderPairs
+    body: bytes | BodyStream
+
+
+class AttemptFailed(Exception):
+    """This attempt is over; the outcome says how. `spare`: an answer that says nothing, which is
+    better than none, and its usage."""
+
+    def __init__(
+        self, outcome: Outcome, spare: bytes | None = None, usage: Usage | None = None
+    ) -> None:
         super().__init__(outcome)
         self.outcome = outcome
+        self.spare = spare
+        self.usage = usage
 
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """`dialect` is the client's, `headers` its request's. `deadline` is in monotonic seconds."""
+    """`dialect` is the client's, `headers` its request's. `timeouts` are those of the tier that was
+    decided. `deadline` is in monotonic seconds."""
 
     policy: Policy
+    timeouts: Timeouts
     asked: Asked
     dialect: Dialect
     headers: Headers
@@ -37,6 +52,11 @@ class Exchange:
 
     def remaining_ms(self) -> int:
         return int((self.deadline - self.ports.clock.monotonic()) * 1000)
+
+    def may_try(self) -> bool:
+        """Whether there is time, and an attempt left, for another target."""
+        asked = [each for each in self.record.attempts if each.outcome is not Outcome.REFUSED]
+        return len(asked) < self.policy.max_attempts and self.remaining_ms() > 0
 
     def elapsed_ms(self) -> float:
         return (self.ports.clock.monotonic() - self.record.started) * 1000

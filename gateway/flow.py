@@ -6,15 +6,16 @@ in the client's dialect is one too. The steps are those of docs/architecture.md.
 
 import json
 import re
+from collections.abc import Iterable
 from functools import partial
 
-from gateway import views
+from gateway import health, views
 from gateway.access import check_client, check_origin, cors_headers, is_client
 from gateway.classify import classify
 from gateway.core import counting, embeddings
 from gateway.core.asked import Asked, Chat, Count, Embeddings
 from gateway.core.chat import ChatRequest
-from gateway.core.decide import Decision, check_kept, decide, read_controls
+from gateway.core.decide import Controls, Decision, check_kept, decide, read_controls
 from gateway.core.dialect import Dialect
 from gateway.core.errors import (
     BadRequest,
@@ -25,8 +26,8 @@ from gateway.core.errors import (
     TooLarge,
 )
 from gateway.core.http import Request, Response
-from gateway.core.plan import candidates_of, make_plan
-from gateway.core.policy import Policy
+from gateway.core.plan import make_plans, steps_of
+from gateway.core.policy import Policy, Step, Tier, Timeouts
 from gateway.core.record import Record
 from gateway.endpoints import dialect_of, find_endpoint
 from gateway.exchange import Exchange, write_record
@@ -60,7 +61,9 @@ async def respond(request: Request, ports: Ports) -> Response:
             return _answer(request, record, ports, b"", status=204)
         if endpoint.name == "readyz":
             caller = is_client(policy, request.headers, ports.secrets)
-            return _answer(request, record, ports, views.readiness(policy, ports, is_client=caller))
+            resting = await health.open_targets(ports, policy) if caller else {}
+            shown = views.readiness(policy, ports, resting, is_client=caller)
+            return _answer(request, record, ports, shown)
         check_origin(policy, request.headers)
         check_client(policy, request.headers, ports.secrets)
         if endpoint.name == "models":
@@ -69,46 +72,48 @@ async def respond(request: Request, ports: Ports) -> Response:
 
         _check_body(request)
         controls = read_controls(request.headers, policy)
-        bounds = (policy.timeouts.total_ms, controls.timeout_ms, ports.limits.total_ms)
-        total_ms = min([bound for bound in bounds if bound is not None])
-        deadline = record.started + total_ms / 1000
-
         asked: Asked
+        steps: Iterable[Step]
         if endpoint.name == "embeddings":
             wanted = embeddings.parse_request(request.body)
-            decision, candidates = embeddings.decide(policy, wanted)
+            decision, steps = embeddings.decide(policy, wanted)
             asked = Embeddings(wanted)
         else:
             chat = dialect.parse_request(request.body, endpoint.model, endpoint.is_stream)
             if endpoint.name == "count_tokens":
-                decision, candidates = counting.decide(policy, chat, controls)
+                decision, steps = counting.decide(policy, chat, controls)
                 asked = Count(chat)
             else:
                 record.is_stream = chat.is_stream
                 decided = decide(policy, chat, controls)
                 check_kept(decided, dialect.find_kept(chat))
-                decision = decided or await _judge(policy, chat, deadline, record, ports)
-                candidates = candidates_of(policy, decision)
+                decision = decided or await _judge(policy, chat, controls, record, ports)
+                steps = steps_of(policy, decision)
                 asked = Chat(chat, dialect)
         record.decision = decision
 
-        plan = make_plan(policy, candidates, asked, ports.has_secret, ports.chance.draw)
+        plans = make_plans(policy, steps, asked, ports.has_secret, ports.chance.draw)
         if endpoint.name == "route":
-            return _answer(request, record, ports, views.route(policy, decision, plan, record))
+            resting = await health.open_targets(ports, policy)
+            shown = views.route(policy, decision, list(plans), resting, record)
+            return _answer(request, record, ports, shown)
+        tier = _tier(policy, decision)
+        timeouts = tier.timeouts if tier else policy.timeouts
         sent = clock.monotonic()
         try:
             answer = await forward(
                 Exchange(
                     policy,
+                    timeouts,
                     asked,
                     dialect,
                     request.headers,
-                    controls.stream_guard,
-                    deadline,
+                    controls.stream_guard or (tier.stream_guard if tier else policy.stream_guard),
+                    _deadline(record, ports, timeouts, controls),
                     record,
                     ports,
                 ),
-                plan,
+                plans,
             )
         finally:
             _mark(record, ports, "upstream", sent)
@@ -123,6 +128,9 @@ async def respond(request: Request, ports: Ports) -> Response:
         return Response(200, headers, answer.body)
     except TiergateError as error:
         return _refuse(request, record, ports, dialect, error)
+    except MemoryError:  # a sandbox may have less than its limits promise
+        too_large = TooLarge("The request takes too much memory.")
+        return _refuse(request, record, ports, dialect, too_large)
     except Exception as error:  # noqa: BLE001 - it would end every request of this instance
         # A defect of ours. The text of the exception may hold the client's words: only its kind
         # and place are logged.
@@ -131,10 +139,25 @@ async def respond(request: Request, ports: Ports) -> Response:
         return _refuse(request, record, ports, dialect, failure)
 
 
+def _tier(policy: Policy, decision: Decision) -> Tier | None:
+    """The tier whose deadlines hold: the decided one, or the one that has the model asked for."""
+    if decision.tier:
+        return policy.tiers[decision.tier]
+    return policy.tier_of(decision.target) if decision.target else None
+
+
+def _deadline(record: Record, ports: Ports, timeouts: Timeouts, controls: Controls) -> float:
+    """When the request's time is up, in monotonic seconds: the least of what its tier, the client
+    and the host allow."""
+    bounds = (timeouts.total_ms, controls.timeout_ms, ports.limits.total_ms)
+    return record.started + min([bound for bound in bounds if bound is not None]) / 1000
+
+
 async def _judge(
-    policy: Policy, chat: ChatRequest, deadline: float, record: Record, ports: Ports
+    policy: Policy, chat: ChatRequest, controls: Controls, record: Record, ports: Ports
 ) -> Decision:
     since = ports.clock.monotonic()
+    deadline = _deadline(record, ports, policy.timeouts, controls)
     remaining_ms = max(1, int((deadline - since) * 1000))
     decision = await classify(policy, chat, record, ports, remaining_ms)
     _mark(record, ports, "classify", since)

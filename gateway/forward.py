@@ -1,185 +1,161 @@
-"""The attempts of a plan, one after the other, until one answers.
+"""The attempts of a request, one after the other, until one answers.
 
 Rules: a whole answer is read to its verified end before anything is sent; a stream is held until
-its first content (`relay.py`). What has been sent is never contradicted.
+its first content (`relay.py`). What has been sent is never contradicted. The targets of a tier are
+tried once each, then those that may be tried again (`core/outcomes.py`), then a higher tier's.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 
+from gateway import health
+from gateway.core.chat import Usage
 from gateway.core.errors import BadRequest, Rejected, UpstreamError
-from gateway.core.http import BodyStream, HeaderPairs, Headers, Outgoing
-from gateway.core.outcomes import Attempt, Outcome, all_failed, of_status
+from gateway.core.outcomes import RULES, Attempt, Outcome, all_failed, of_status
 from gateway.core.plan import Plan, no_target
 from gateway.core.policy import Target
-from gateway.exchange import AttemptFailed, Exchange
-from gateway.outgoing import to_provider
-from gateway.ports import AttemptTimeouts, TransportError, Upstream
-from gateway.relay import Relay
-
-MAX_ERROR = 64 * 1024  # a provider's error is read for its message only
-# Characters of a provider's error that the client is shown: a page of HTML is no message.
-MAX_MESSAGE = 4_000
-MAX_WORD = 200
-# Bytes. What a provider's headers may take of our head: nginx's defaults for one and for all.
-MAX_HEADER = 8 * 1024
-MAX_HEADERS = 32 * 1024
+from gateway.core.refusals import outcome_of
+from gateway.core.waiting import MAX_WAIT_MS, backoff_ms, retry_after_ms
+from gateway.exchange import Answer, AttemptFailed, Exchange
+from gateway.ports import TransportError, Upstream
+from gateway.upstream import open_upstream, read_answer, read_rejection, shown_headers
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What the client gets from the target that answered."""
+@dataclass(slots=True)
+class _Left:
+    """What is left to say when nobody answers: an answer that says nothing, the client's own fault
+    as a provider or we have found it, a provider's word that it has no such model, and targets that
+    were not asked since they are not well."""
 
-    headers: HeaderPairs
-    body: bytes | BodyStream
+    spare: tuple[Plan, Target, Answer, Usage | None] | None = None
+    refusal: BadRequest | Rejected | None = None
+    missing: tuple[Target, Rejected] | None = None
+    too_small: int | None = None
+    open: list[tuple[Plan, Target]] = field(default_factory=list)
 
 
-async def forward(exchange: Exchange, plan: Plan) -> Answer:
-    """The first answer of the plan. Raises BadRequest, NotReady, Rejected, UpstreamError."""
-    if not plan.attempts:
-        raise no_target(plan)
-    record, clock = exchange.record, exchange.ports.clock
-    unsayable: BadRequest | None = None
-    for target in plan.attempts:
-        if exchange.remaining_ms() <= 0:
+async def forward(exchange: Exchange, plans: Iterator[Plan]) -> Answer:
+    """The first answer. Raises BadRequest, NotReady, Rejected, UpstreamError."""
+    record, policy = exchange.record, exchange.policy
+    left = _Left()
+    seen: list[Plan] = []
+    for plan in plans:
+        seen.append(plan)
+        queue = list(plan.attempts)
+        for retry in range(policy.retries + 1):
+            again: list[Target] = []
+            for target in queue:
+                if not exchange.may_try():
+                    break
+                if (answer := await _try(exchange, plan, target, left, again)) is not None:
+                    return answer
+            queue = again
+            if not queue or retry == policy.retries or not exchange.may_try():
+                break
+            wait = _wait_ms(exchange, queue, retry)
+            if wait >= exchange.remaining_ms():
+                break  # it would end with the request: a higher tier may still answer
+            await exchange.ports.clock.sleep(wait)
+        if not exchange.may_try():
             break
-        provider = exchange.provider_of(target)
-        try:
-            written = exchange.asked.written(provider, target.model)
-        except BadRequest as error:  # a value that this dialect has no way to say
-            unsayable = unsayable or error
-            continue
-        request = to_provider(
-            provider, target.model, written, exchange.headers, exchange.ports.secrets
-        )
-        started = clock.monotonic()
-        outcome, status, retry_after = Outcome.UNREACHABLE, None, None
-        upstream: Upstream | None = None
-        answer: Answer | None = None
-        try:
-            upstream = await _open(exchange, request)
-            status = upstream.status
-            retry_after = upstream.headers.get("retry-after")
-            outcome = of_status(status)
-            if outcome is Outcome.REJECTED:
-                record.answered_by = target
-                raise await _rejection(exchange, target, upstream)
-            if outcome is Outcome.ANSWERED:
-                answer = await _read(exchange, target, upstream, started)
-                record.dropped = plan.dropped.get(target.id, ())
-                return answer
-        except (AttemptFailed, TransportError) as failure:
-            outcome = failure.outcome
-        finally:
-            ms = (clock.monotonic() - started) * 1000
-            record.attempts.append(Attempt(target.id, outcome, ms, status, retry_after))
-            if upstream is not None and (answer is None or isinstance(answer.body, bytes)):
-                await upstream.close()
+    if not any(plan.attempts for plan in seen):
+        raise no_target(seen)
+    for plan, target in left.open:  # what is not well is better than nobody
+        if not exchange.may_try():
+            break
+        if (answer := await _ask(exchange, plan, target, left, [])) is not None:
+            return answer
+    if left.spare is not None:
+        plan, target, answer, record.usage = left.spare
+        record.answered(plan.tier, target, plan.dropped.get(target.id, ()))
+        return answer
+    if left.refusal is not None and (isinstance(left.refusal, Rejected) or not record.has_asked):
+        raise left.refusal
+    if left.missing and all(each.outcome is Outcome.NOT_FOUND for each in record.attempts):
+        record.answered_by, error = left.missing
+        raise error
     if exchange.remaining_ms() <= 0:
         raise _deadline(exchange)
-    if unsayable and not record.attempts:
-        raise unsayable
     raise all_failed(record.attempts)
 
 
-async def _open(exchange: Exchange, request: Outgoing) -> Upstream:
-    is_stream, timeouts = exchange.asked.is_stream, exchange.policy.timeouts
-    remaining = max(1, exchange.remaining_ms())
-    if remaining > 10_000:  # in whole seconds, so that a host can reuse what it made of them
-        remaining -= remaining % 1000
-    # A whole answer is silent while the model thinks: only the total bounds it.
-    return await exchange.ports.http.open(
-        request,
-        AttemptTimeouts(
-            connect_ms=min(timeouts.connect_ms, remaining),
-            first_byte_ms=min(timeouts.first_byte_ms, remaining) if is_stream else remaining,
-            between_bytes_ms=(
-                min(timeouts.between_bytes_ms, remaining) if is_stream else remaining
-            ),
-        ),
-    )
+async def _try(
+    exchange: Exchange, plan: Plan, target: Target, left: _Left, again: list[Target]
+) -> Answer | None:
+    """The target's answer, if it is well and has one."""
+    facts = exchange.policy.models.get(target.id)
+    if (
+        left.too_small is not None
+        and facts
+        and (facts.context or left.too_small + 1) <= left.too_small
+    ):
+        return None
+    if await health.enter(exchange.ports, target) == "open":
+        left.open.append((plan, target))
+        return None
+    return await _ask(exchange, plan, target, left, again)
 
 
-async def _read(exchange: Exchange, target: Target, upstream: Upstream, started: float) -> Answer:
-    headers = _answer_headers(upstream.headers)
-    asked, record, provider = exchange.asked, exchange.record, exchange.provider_of(target)
-    if asked.dialect_of(provider) is not exchange.dialect:
-        headers = [pair for pair in headers if pair[0] != _TYPE]
-        headers.append((_TYPE, _EVENTS if asked.is_stream else _JSON))
-    if not asked.is_stream:
-        body = await _read_whole(exchange, upstream, exchange.ports.limits.answer)
-        outcome, usage, body = asked.read_whole(body, provider, exchange.about(target))
-        if outcome is not Outcome.ANSWERED:
-            raise AttemptFailed(outcome)
-        record.answered_by, record.usage = target, usage
-        return Answer(headers, body)
-    relay = Relay(exchange, target, upstream, started)
-    await relay.hold()
-    record.answered_by = target
-    if relay.has_content:
-        record.first_content_ms = exchange.elapsed_ms()
-    return Answer(headers, relay)
-
-
-async def _read_whole(exchange: Exchange, upstream: Upstream, limit: int) -> bytes:
-    parts: list[bytes] = []
-    size = 0
-    while chunk := await upstream.read():
-        size += len(chunk)
-        if size > limit:
-            raise AttemptFailed(Outcome.TOO_LARGE)
-        if exchange.remaining_ms() <= 0:
-            raise AttemptFailed(Outcome.DEADLINE)
-        parts.append(chunk)
-    return parts[0] if len(parts) == 1 else b"".join(parts)
-
-
-async def _rejection(exchange: Exchange, target: Target, upstream: Upstream) -> Rejected:
-    """The provider's refusal, as it is given back: of its body what came whole, or nothing."""
-    try:
-        body = await _read_whole(exchange, upstream, MAX_ERROR)
-    except (AttemptFailed, TransportError):
-        body = b""
+async def _ask(
+    exchange: Exchange, plan: Plan, target: Target, left: _Left, again: list[Target]
+) -> Answer | None:
+    """One attempt; its outcome is recorded, and what follows from it noted in `left`, `again`."""
+    record, ports = exchange.record, exchange.ports
     provider = exchange.provider_of(target)
-    secret = exchange.ports.secrets.get(provider.key) if provider.key else None
-
-    def shown(text: str | None, most: int) -> str | None:
-        return text and (text.replace(secret, "[redacted]") if secret else text)[:most]
-
-    found = exchange.asked.dialect_of(provider).read_error(upstream.status, body)
-    error = Rejected(
-        upstream.status,
-        shown(found.message, MAX_MESSAGE) or "",
-        type=shown(found.type, MAX_WORD) or _INVALID,
-        code=shown(found.code, MAX_WORD),
-        param=shown(found.param, MAX_WORD),
-    )
-    error.headers = [pair for pair in _answer_headers(upstream.headers) if pair[0] != _TYPE]
-    return error
-
-
-_INVALID = "invalid_request_error"
-_TYPE = "content-type"
-_JSON, _EVENTS = "application/json", "text/event-stream"
-_KEPT = frozenset({_TYPE, "retry-after"})
-_REQUEST_IDS = frozenset({"x-request-id", "request-id", "cf-ray", "x-groq-id"})
-_RATE_LIMITS = ("x-ratelimit-", "ratelimit-", "anthropic-ratelimit-")
-
-
-def _answer_headers(headers: Headers) -> HeaderPairs:
-    """What of a provider's headers the client may see: an allow-list, within bounds."""
-    pairs: HeaderPairs = []
-    size = 0
-    for name, value in headers.pairs:
-        if name in _KEPT:
-            shown = name
-        elif name in _REQUEST_IDS or name.startswith(_RATE_LIMITS):
-            shown = f"x-tiergate-upstream-{name}"
+    started = ports.clock.monotonic()
+    outcome, status, wait_ms = Outcome.UNREACHABLE, None, None
+    upstream: Upstream | None = None
+    answer: Answer | None = None
+    try:
+        upstream = await open_upstream(exchange, target)
+        status = upstream.status
+        outcome = of_status(status)
+        if outcome is Outcome.ANSWERED:
+            answer = await read_answer(exchange, target, upstream, started)
+            record.answered(plan.tier, target, plan.dropped.get(target.id, ()))
+        elif outcome is Outcome.REJECTED:
+            error = await read_rejection(exchange, target, upstream)
+            outcome = outcome_of(error)
+            if outcome is Outcome.REJECTED:
+                record.answered_by = target
+                raise error
+            if outcome is Outcome.NOT_FOUND:
+                left.missing = (target, error)
+            if outcome is Outcome.CONTEXT_EXCEEDED:
+                facts = exchange.policy.models.get(target.id)
+                left.refusal, left.too_small = error, (facts and facts.context) or left.too_small
         else:
-            continue
-        size += len(shown) + len(value)
-        if len(value) <= MAX_HEADER and size <= MAX_HEADERS:
-            pairs.append((shown, value))
-    return pairs
+            wait_ms = retry_after_ms(upstream.headers, ports.clock.now())
+    except BadRequest as error:
+        outcome = Outcome.REFUSED
+        left.refusal = left.refusal or error
+    except AttemptFailed as failure:
+        outcome = failure.outcome
+        if failure.spare is not None and left.spare is None and upstream is not None:
+            spare = Answer(shown_headers(exchange, target, upstream), failure.spare)
+            left.spare = (plan, target, spare, failure.usage)
+    except TransportError as failure:
+        outcome = failure.outcome
+    except MemoryError:  # a sandbox may have less than its limits promise
+        outcome = Outcome.TOO_LARGE
+    finally:
+        ms = (ports.clock.monotonic() - started) * 1000
+        key = provider.key if outcome is Outcome.UNAUTHORIZED else None
+        record.attempts.append(Attempt(target.id, outcome, ms, status, wait_ms, key))
+        if upstream is not None and (answer is None or isinstance(answer.body, bytes)):
+            await upstream.close()
+        await health.report(ports, exchange.policy, target, outcome, wait_ms)
+    if answer is None and RULES[outcome].then == "retry" and (wait_ms or 0) <= MAX_WAIT_MS:
+        again.append(target)
+    return answer
+
+
+def _wait_ms(exchange: Exchange, queue: list[Target], retry: int) -> int:
+    """Before targets are asked again: as long as the first of them wants, or a while."""
+    asked = {target.id for target in queue}
+    attempts = [attempt for attempt in exchange.record.attempts if attempt.target in asked]
+    waits = [attempt.wait_ms for attempt in attempts if attempt.wait_ms is not None]
+    return min(waits) if waits else backoff_ms(retry, exchange.ports.chance.draw())
 
 
 def _deadline(exchange: Exchange) -> UpstreamError:

@@ -7,6 +7,7 @@ one of these, once.
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
+from gateway.core.health import Window
 from gateway.core.http import Headers, Outgoing
 from gateway.core.outcomes import Outcome
 from gateway.core.policy import Policy
@@ -96,8 +97,9 @@ class Upstream(Protocol):
     status: int
     headers: Headers
 
-    async def read(self) -> bytes:
-        """The next bytes of the body; b"" once it has ended whole. Raises Stalled, Cut."""
+    async def read(self, within_ms: int | None = None) -> bytes:
+        """The next bytes of the body; b"" once it has ended whole. Raises Stalled, also when
+        nothing comes within `within_ms`; Cut. After it raised, it is not read again."""
         ...
 
     async def close(self) -> None:
@@ -127,6 +129,10 @@ class Clock(Protocol):
 
     def monotonic(self) -> float:
         """Seconds since some moment; never goes back."""
+        ...
+
+    async def sleep(self, ms: int) -> None:
+        """Waits so long."""
         ...
 
     def vcpu_ms(self) -> int | None:
@@ -165,12 +171,28 @@ class OpenBreaker:
 
 
 @dataclass(slots=True)
+class TargetHealth:
+    """What an instance knows of a target's health.
+
+    `until`: not asked before, in seconds since 1970; None: it is well. `is_probed`: a request of
+    this instance is trying it. `read_at`: when the store was asked last, in monotonic seconds.
+    """
+
+    window: Window = field(default_factory=Window)
+    until: float | None = None
+    is_probed: bool = False
+    read_at: float | None = None
+    stamp: Stamp | None = None
+
+
+@dataclass(slots=True)
 class Remembered:
     """What an instance keeps between requests. It may be forgotten at any time.
 
     `policy_stamp`: of the `policy/active` that `policy` comes from, or that did not load.
     `policy_problem` says why `policy/active` is not what is served, None if it is.
     `good`, `good_stamp`: `policy/good`, once it was needed. `breakers`: the open ones, by name.
+    `targets`: their health, by id. `tiers`: what was judged lately, by the hash of what was judged.
     """
 
     policy: Policy | None = None
@@ -180,6 +202,8 @@ class Remembered:
     good_stamp: Stamp | None = None
     breakers: dict[str, OpenBreaker] = field(default_factory=dict)
     health_stamps: dict[str, Stamp] = field(default_factory=dict)
+    targets: dict[str, TargetHealth] = field(default_factory=dict)
+    tiers: dict[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

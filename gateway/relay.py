@@ -6,13 +6,15 @@ before it; a failure after that is one error event and no clean end; the record 
 whichever way it ends.
 """
 
+from gateway import health
 from gateway.core.chat import Usage
 from gateway.core.errors import UpstreamError
 from gateway.core.outcomes import Attempt, Outcome
+from gateway.core.pace import Pace
 from gateway.core.policy import Target
 from gateway.core.sse import SseCut, SseDecoder, SseError, SseEvent
 from gateway.exchange import AttemptFailed, Exchange, write_record
-from gateway.ports import TransportError, Upstream
+from gateway.ports import Stalled, TransportError, Upstream
 
 
 class Relay:
@@ -33,6 +35,10 @@ class Relay:
         self._is_done = False
         self._is_closed = False
         self._failure: Outcome | None = None
+        self._target = target
+        self._said_at = started  # content, in monotonic seconds
+        self._pace = Pace(exchange.timeouts.min_tokens_per_second)
+        self._says_why = False  # an end that explains itself: a limit, a filter
         self.has_content = False
 
     async def hold(self) -> None:
@@ -49,6 +55,8 @@ class Relay:
                 raise AttemptFailed(Outcome.TOO_LARGE)
             parts.append(part)
         self._held = b"".join(parts)
+        if self._is_done and not self.has_content and not self._says_why:
+            raise AttemptFailed(Outcome.EMPTY, self._held, self._usage)
 
     def __aiter__(self) -> "Relay":
         return self
@@ -63,6 +71,8 @@ class Relay:
                     return part
         except (AttemptFailed, TransportError) as failure:
             return await self._broken(failure.outcome)
+        except MemoryError:
+            return await self._broken(Outcome.TOO_LARGE)
         except Exception:  # noqa: BLE001 - a defect of ours must not look like the answer's end
             return await self._broken(Outcome.MALFORMED)
         await self._close(Outcome.ANSWERED)
@@ -95,6 +105,9 @@ class Relay:
             last = record.attempts[-1]
             ms = (exchange.ports.clock.monotonic() - self._started) * 1000
             record.attempts[-1] = Attempt(last.target, outcome, ms, last.status)
+            await health.report(
+                exchange.ports, exchange.policy, self._target, outcome, has_begun=True
+            )
         await self._upstream.close()
         write_record(record, exchange.ports, 200)
 
@@ -106,16 +119,19 @@ class Relay:
         """
         if self._failure:
             raise AttemptFailed(self._failure)
-        if self._exchange.remaining_ms() <= 0:
-            raise AttemptFailed(Outcome.DEADLINE)
-        chunk = await self._upstream.read()
+        shown: list[bytes] = []
+        try:
+            chunk = await self._read()
+        except (AttemptFailed, Stalled):  # it is silent, or our time is up: nothing was cut
+            if not self._has_said_all(shown):
+                raise
+            return b"".join(shown)
         try:
             events = self._decoder.feed(chunk) if chunk else self._decoder.finish()
         except SseCut as cut:
             events = [cut.event]  # some providers end with no end of line
         except SseError:
             raise AttemptFailed(Outcome.TOO_LARGE) from None
-        shown: list[bytes] = []
         for event in events:
             self._take(event, shown)
             if self._failure is Outcome.MALFORMED and not chunk:
@@ -126,6 +142,30 @@ class Relay:
             self._end(shown)
         return b"".join(shown)
 
+    async def _read(self) -> bytes:
+        """The provider's next bytes, in time: until the first content, then between any two. Pings
+        are bytes, but what has nothing more to say is not waited for without end."""
+        exchange = self._exchange
+        remaining, timeouts = exchange.remaining_ms(), exchange.timeouts
+        if remaining <= 0:
+            raise AttemptFailed(Outcome.DEADLINE)
+        since = int((exchange.ports.clock.monotonic() - self._said_at) * 1000)
+        if self.has_content:
+            most = max(timeouts.whole_ms, timeouts.between_bytes_ms)
+            within = min(timeouts.between_bytes_ms, most - since)
+        else:
+            within = timeouts.first_content_ms - since
+        if within <= 0:
+            raise AttemptFailed(Outcome.STALLED if self.has_content else Outcome.SILENT)
+        try:
+            return await self._upstream.read(min(within, remaining))
+        except Stalled:
+            if exchange.remaining_ms() <= 0:
+                raise AttemptFailed(Outcome.DEADLINE) from None
+            if self.has_content:
+                raise
+            raise AttemptFailed(Outcome.SILENT) from None
+
     def _take(self, raw_event: SseEvent, shown: list[bytes]) -> None:
         event = self._watcher.watch(raw_event)
         if event is None:
@@ -134,6 +174,11 @@ class Relay:
             self._failure = Outcome.ERROR_IN_STREAM
         else:
             self.has_content = self.has_content or event.has_content
+            self._says_why = self._says_why or event.says_why
+            if event.has_content:
+                self._said_at = now = self._exchange.ports.clock.monotonic()
+                if self._pace.is_too_slow(now, raw_event.data):
+                    self._failure = Outcome.TOO_SLOW
             if event.usage is not None:
                 self._usage = event.usage
             if not (event.is_usage_only and self._hides_usage):
@@ -142,10 +187,16 @@ class Relay:
                 self._end(shown)
 
     def _end(self, shown: list[bytes]) -> None:
-        """The provider says no more: whether that was all of it, its dialect knows."""
+        """The provider says no more."""
+        if not self._has_said_all(shown):
+            self._failure = Outcome.CUT
+
+    def _has_said_all(self, shown: list[bytes]) -> bool:
+        """Whether that was all of it, its dialect knows: then a last word that is still missing is
+        said for it."""
         missing = self._watcher.end()
         if missing is None:
-            self._failure = Outcome.CUT
-        else:
-            self._is_done = True
-            shown.append(missing)
+            return False
+        self._is_done = True
+        shown.append(missing)
+        return True

@@ -4,7 +4,8 @@ says so."""
 import pytest
 from hypothesis import HealthCheck, settings
 
-from gateway.operator.viceroy import find_viceroy
+from gateway.operator.console import Refused
+from gateway.operator.viceroy import need_viceroy
 
 # Property tests: no deadline (two cores, other work beside), nothing stored.
 settings.register_profile(
@@ -19,9 +20,8 @@ settings.load_profile("tiergate")
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """One line on what was left out, and how to have it run."""
-    if find_viceroy() is None:
-        terminalreporter.write_line(
-            "not run: the tests on Viceroy, Fastly's local runtime;"
-            " `make viceroy` installs it (10-20 minutes, once a machine)",
-            yellow=True,
-        )
+    try:
+        need_viceroy()
+    except Refused as why:
+        line = f"not run: the tests on Viceroy, Fastly's local runtime: {why}"
+        terminalreporter.write_line(line, yellow=True)

@@ -60,7 +60,8 @@ class StreamEvent:
     raw: the bytes to pass on. has_content: the model has begun to answer. choices: the indexes of
     the answers it belongs to. finished: those of them that end here, with a reason. is_done: the
     dialect's last event. error: the provider reports a failure. is_usage_only: it carries usage and
-    nothing else. usage: the tokens, where it has them.
+    nothing else. says_why: an answer ends here that explains itself though it may be empty: at a
+    limit, by a filter. usage: the tokens, where it has them.
     """
 
     raw: bytes
@@ -69,5 +70,6 @@ class StreamEvent:
     finished: tuple[int, ...] = ()
     is_done: bool = False
     is_usage_only: bool = False
+    says_why: bool = False
     error: str | None = None
     usage: Usage | None = None

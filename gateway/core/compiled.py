@@ -13,11 +13,13 @@ from typing import cast
 from gateway.core import jsontext
 from gateway.core.dialects import DIALECTS, OPENAI_CHAT
 from gateway.core.errors import PolicyError
+from gateway.core.health import HealthSettings
 from gateway.core.members import HEADER_SAFE, Members
 from gateway.core.policy import (
     CLASSIFIER_MODES,
     ON_UNSUPPORTED,
     PERMISSIONS,
+    STREAM_GUARDS,
     UNKNOWN_MODELS,
     Classifier,
     ModelFacts,
@@ -75,12 +77,16 @@ def load(data: bytes) -> Policy:
         default_tier=root.text("default_tier"),
         unknown_model=root.choice("unknown_model", UNKNOWN_MODELS),
         on_unsupported=root.choice("on_unsupported", ON_UNSUPPORTED),
+        retries=root.integer("retries"),
         max_attempts=root.integer("max_attempts", least=1),
+        escalate=root.flag("escalate"),
+        stream_guard=root.choice("stream_guard", STREAM_GUARDS),
         client_keys=root.optional_texts("client_keys"),
         cors_origins=root.optional_texts("cors_origins") or (),
         permissions=root.member("permissions", _permissions),
         classifier=root.member("classifier", _classifier),
         timeouts=root.member("timeouts", _timeouts),
+        health=root.member("health", _health),
         providers=providers,
         tiers=tiers,
         embeddings=root.array("embeddings", _target),
@@ -161,7 +167,11 @@ def _provider(members: Members) -> Provider:
 
 def _tier(members: Members) -> Tier:
     tier = Tier(
-        members.word("name"), members.text("description"), members.array("targets", _target)
+        name=members.word("name"),
+        description=members.text("description"),
+        targets=members.array("targets", _target),
+        timeouts=members.member("timeouts", _timeouts),
+        stream_guard=members.choice("stream_guard", STREAM_GUARDS),
     )
     if not tier.targets:
         raise PolicyError(members.at("targets"), "is empty")
@@ -173,7 +183,11 @@ def _target(members: Members) -> Target:
 
 
 def _model(members: Members) -> ModelFacts:
-    return ModelFacts(images=members.flag("images"), tools=members.flag("tools"))
+    return ModelFacts(
+        images=members.flag("images"),
+        tools=members.flag("tools"),
+        context=members.optional_integer("context"),
+    )
 
 
 def _price(members: Members) -> Price:
@@ -200,9 +214,20 @@ def _classifier(members: Members) -> Classifier:
 def _timeouts(members: Members) -> Timeouts:
     return Timeouts(
         connect_ms=members.integer("connect_ms", least=1),
-        first_byte_ms=members.integer("first_byte_ms", least=1),
+        first_content_ms=members.integer("first_content_ms", least=1),
         between_bytes_ms=members.integer("between_bytes_ms", least=1),
+        whole_ms=members.integer("whole_ms", least=1),
         total_ms=members.integer("total_ms", least=1),
+        min_tokens_per_second=members.number("min_tokens_per_second"),
+    )
+
+
+def _health(members: Members) -> HealthSettings:
+    return HealthSettings(
+        min_requests=members.integer("min_requests", least=1),
+        failure_share=members.number("failure_share"),
+        window_ms=members.integer("window_ms", least=1),
+        cooldown_ms=members.integer("cooldown_ms", least=1),
     )
 
 

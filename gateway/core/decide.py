@@ -10,10 +10,9 @@ from typing import Literal
 from gateway.core.chat import ChatRequest
 from gateway.core.errors import BadRequest, Forbidden, NotFound
 from gateway.core.http import Headers
-from gateway.core.policy import Permission, Policy, Target
+from gateway.core.policy import Permission, Policy, StreamGuard, Target
 
-DecidedBy = Literal["forced", "bypass", "direct", "model", "default"]
-StreamGuard = Literal["content", "full"]
+DecidedBy = Literal["forced", "bypass", "direct", "session", "model", "default"]
 
 AUTO = frozenset({"auto", "tiergate/auto"})
 OWN_PREFIX = "tiergate/"
@@ -26,7 +25,7 @@ class Controls:
     tier: str | None
     is_bypass: bool
     timeout_ms: int | None
-    stream_guard: StreamGuard
+    stream_guard: StreamGuard | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +64,8 @@ def read_controls(headers: Headers, policy: Policy) -> Controls:
         if not (timeout.isascii() and timeout.isdigit() and 0 < len(timeout) < 10 and int(timeout)):
             raise _bad_header("x-tiergate-timeout-ms", "a whole number of milliseconds above 0")
         timeout_ms = int(timeout)
-    return Controls(tier, bypass == "true", timeout_ms, "full" if guard == "full" else "content")
+    wanted: StreamGuard | None = None if guard is None else "full" if guard == "full" else "content"
+    return Controls(tier, bypass == "true", timeout_ms, wanted)
 
 
 def decide(policy: Policy, chat: ChatRequest, controls: Controls) -> Decision | None:

@@ -12,7 +12,7 @@ from gateway.core.dialects import fields, shapes
 from gateway.core.errors import NotFound
 from gateway.core.jsontext import JsonError, JsonObject
 from gateway.core.outcomes import Outcome
-from gateway.core.policy import Policy, Target
+from gateway.core.policy import Policy, Step, Target
 
 PATH = "/embeddings"
 _TYPES: fields.Types = {
@@ -32,14 +32,12 @@ def parse_request(body: bytes) -> JsonObject:
     return source
 
 
-def decide(policy: Policy, source: JsonObject) -> tuple[Decision, tuple[Target, ...]]:
+def decide(policy: Policy, source: JsonObject) -> tuple[Decision, list[Step]]:
     """Who could serve it. Raises NotFound where the policy has nobody."""
     model = source.values.get("model")
     is_open = model is None or model in AUTO
-    return (
-        Decision(None, "default" if is_open else "direct"),
-        _targets(policy, None if is_open else model),
-    )
+    decision = Decision(None, "default" if is_open else "direct")
+    return decision, [(None, _targets(policy, None if is_open else model))]
 
 
 def _targets(policy: Policy, model: object) -> tuple[Target, ...]:

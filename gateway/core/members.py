@@ -66,6 +66,12 @@ class Members:
             raise PolicyError(self.at(name), f"must be a whole number from {least} to 2**53")
         return value
 
+    def optional_integer(self, name: str) -> int | None:
+        if self._rest.get(name, ...) is None:
+            self._rest.pop(name)
+            return None
+        return self.integer(name)
+
     def number(self, name: str) -> float:
         value = self.take(name)
         is_number = isinstance(value, (int, float)) and not isinstance(value, bool)

@@ -4,13 +4,13 @@ Weights are stateless: an instance at the edge shares no counter with others, so
 A target that cannot serve the request is left out, and the plan says why.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from gateway.core.asked import Asked
 from gateway.core.decide import Decision
 from gateway.core.errors import BadRequest, NotReady, TiergateError
-from gateway.core.policy import ModelFacts, Policy, Target
+from gateway.core.policy import ModelFacts, Policy, Step, Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,23 +25,47 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Targets to try, first to last, and those left out. `dropped`: by a target's id, the
-    parameters that it will not be told, where the policy allows it."""
+    """Targets of one tier to try, first to last, and those left out. `dropped`: by a target's id,
+    the parameters that it will not be told, where the policy allows it."""
 
+    tier: str | None
     attempts: tuple[Target, ...]
     left_out: tuple[LeftOut, ...]
     dropped: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
-def candidates_of(policy: Policy, decision: Decision) -> tuple[Target, ...]:
-    """Who could serve a decision."""
+def steps_of(policy: Policy, decision: Decision) -> Iterator[Step]:
+    """Who could serve a decision: its tier, and where the policy lets it go up, each higher one."""
     if decision.target:
-        return (decision.target,)
-    return policy.tiers[decision.tier or policy.default_tier].targets
+        yield None, (decision.target,)
+        return
+    decided = decision.tier or policy.default_tier
+    is_reached = False
+    seen: set[str] = set()
+    for name, tier in policy.tiers.items():
+        is_reached = is_reached or name == decided
+        if is_reached:
+            yield name, tuple([target for target in tier.targets if target.id not in seen])
+            if not policy.escalate:
+                return
+            seen |= tier.ids
+
+
+def make_plans(
+    policy: Policy,
+    steps: Iterable[Step],
+    asked: Asked,
+    has_secret: Callable[[str], bool],
+    draw: Callable[[], float],
+) -> Iterator[Plan]:
+    """A plan for each step, made when it is wanted: a higher tier seldom is."""
+    for tier, candidates in steps:
+        yield make_plan(policy, tier, candidates, asked, has_secret, draw)
 
 
 def make_plan(
     policy: Policy,
+    tier: str | None,
     candidates: Iterable[Target],
     asked: Asked,
     has_secret: Callable[[str], bool],
@@ -56,15 +80,16 @@ def make_plan(
             left_out.append(found)
         else:
             usable.append(target)
-    return Plan(tuple(_weighted(usable, policy.max_attempts, draw)), tuple(left_out), dropped)
+    return Plan(tier, tuple(_weighted(usable, draw)), tuple(left_out), dropped)
 
 
-def no_target(plan: Plan) -> TiergateError:
-    """The error for a plan without attempts: the client's if each target lacks what it asks for."""
-    reasons = "; ".join(f"{item.target.id}: {item.reason}" for item in plan.left_out)
+def no_target(plans: Iterable[Plan]) -> TiergateError:
+    """The error for plans without attempts: the client's if each target lacks what it asks for."""
+    left_out = [item for plan in plans for item in plan.left_out]
+    reasons = "; ".join(f"{item.target.id}: {item.reason}" for item in left_out)
     message = f"No target can serve this request: {reasons}."
-    if all(item.is_asked for item in plan.left_out):
-        params = [item.param for item in plan.left_out if item.param]
+    if all(item.is_asked for item in left_out):
+        params = [item.param for item in left_out if item.param]
         param = params[0] if params else None
         return BadRequest(message, code="unsupported_by_targets", param=param)
     return NotReady(message, code="no_usable_target")
@@ -106,12 +131,12 @@ def _why_not(
     return None
 
 
-def _weighted(targets: list[Target], most: int, draw: Callable[[], float]) -> list[Target]:
-    """At most `most`, drawn one after the other by weight; those of weight 0 follow as given."""
+def _weighted(targets: list[Target], draw: Callable[[], float]) -> list[Target]:
+    """Drawn one after the other by weight; those of weight 0 follow as given."""
     rest = [target for target in targets if target.weight]
     total = sum([target.weight for target in rest])
     ordered: list[Target] = []
-    while len(rest) > 1 and len(ordered) < most:
+    while len(rest) > 1:
         point = draw() * total
         index = 0
         while (point := point - rest[index].weight) >= 0 and index < len(rest) - 1:
@@ -119,4 +144,4 @@ def _weighted(targets: list[Target], most: int, draw: Callable[[], float]) -> li
         drawn = rest.pop(index)
         total -= drawn.weight
         ordered.append(drawn)
-    return [*ordered, *rest, *(target for target in targets if not target.weight)][:most]
+    return [*ordered, *rest, *(target for target in targets if not target.weight)]

@@ -3,9 +3,11 @@
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
+from gateway.core.health import HealthSettings
 from gateway.core.providers import Provider
 
 Permission = Literal["allow", "ignore", "reject"]
+StreamGuard = Literal["content", "full"]
 ClassifierMode = Literal["model", "off"]
 UnknownModel = Literal["classify", "reject"]
 OnUnsupported = Literal["reject", "drop"]
@@ -13,6 +15,7 @@ OnUnsupported = Literal["reject", "drop"]
 PERMISSIONS: tuple[Permission, ...] = get_args(Permission)
 CLASSIFIER_MODES: tuple[ClassifierMode, ...] = get_args(ClassifierMode)
 UNKNOWN_MODELS: tuple[UnknownModel, ...] = get_args(UnknownModel)
+STREAM_GUARDS: tuple[StreamGuard, ...] = get_args(StreamGuard)
 ON_UNSUPPORTED: tuple[OnUnsupported, ...] = get_args(OnUnsupported)
 
 
@@ -30,20 +33,50 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Deadlines in milliseconds.
+
+    connect_ms, first_content_ms, between_bytes_ms: of an attempt; the second is from its beginning
+        to the first content of a stream, the third the longest silence after it.
+    whole_ms: of an attempt at an answer that is not streamed.
+    total_ms: the whole request's.
+    min_tokens_per_second: a stream that says less is too slow; 0: as slow as it likes.
+    """
+
+    connect_ms: int
+    first_content_ms: int
+    between_bytes_ms: int
+    whole_ms: int
+    total_ms: int
+    min_tokens_per_second: float
+
+
+@dataclass(frozen=True, slots=True)
 class Tier:
-    """A named level of difficulty and who answers it."""
+    """A named level of difficulty, who answers it, and how long they may take."""
 
     name: str
     description: str
     targets: tuple[Target, ...]
+    timeouts: Timeouts
+    stream_guard: StreamGuard
+    ids: frozenset[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "ids", frozenset([target.id for target in self.targets]))
+
+
+type Step = tuple[str | None, tuple[Target, ...]]
+"""A tier, None where no tier was decided, and those of its targets that come into question."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelFacts:
-    """What a model can take. Without facts it is taken to be able to."""
+    """What a model can take. Without facts it is taken to be able to. `context` in tokens."""
 
     images: bool = True
     tools: bool = True
+    context: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,16 +102,6 @@ class Classifier:
 
 
 @dataclass(frozen=True, slots=True)
-class Timeouts:
-    """Deadlines of an attempt, in milliseconds; `total_ms` is the whole request's."""
-
-    connect_ms: int
-    first_byte_ms: int
-    between_bytes_ms: int
-    total_ms: int
-
-
-@dataclass(frozen=True, slots=True)
 class Permissions:
     """What clients may decide for themselves."""
 
@@ -90,11 +113,16 @@ class Permissions:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """A whole policy. `client_keys` are NAMES of secrets; None: anyone who reaches us may call.
+    """A whole policy.
 
-    `on_unsupported`: what becomes of parameters that a target's dialect cannot carry. `embeddings`
-    are the targets of that endpoint, the first one's model serving those who name none. `listed`
-    has every target that clients can reach for a chat, by id; `label` is `name@version`.
+    retries: of one target; max_attempts: in all.
+    escalate: whether a higher tier answers where the decided one cannot.
+    on_unsupported: what becomes of parameters that a target's dialect cannot carry.
+    client_keys: NAMES of secrets; None: anyone who reaches us may call.
+    timeouts, stream_guard: where no tier was decided; each tier has its own.
+    embeddings: the targets of that endpoint; the first one's model serves those who name none.
+    listed: every target that clients can reach for a chat, by id.
+    label: `name@version`.
     """
 
     name: str
@@ -102,12 +130,16 @@ class Policy:
     default_tier: str
     unknown_model: UnknownModel
     on_unsupported: OnUnsupported
+    retries: int
     max_attempts: int
+    escalate: bool
+    stream_guard: StreamGuard
     client_keys: tuple[str, ...] | None
     cors_origins: tuple[str, ...]
     permissions: Permissions
     classifier: Classifier
     timeouts: Timeouts
+    health: HealthSettings
     providers: dict[str, Provider]
     tiers: dict[str, Tier]
     embeddings: tuple[Target, ...]
@@ -118,6 +150,11 @@ class Policy:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "label", f"{self.name}@{self.version}")
+
+    def tier_of(self, target: Target) -> Tier | None:
+        """The highest tier that has this target."""
+        found = [tier for tier in self.tiers.values() if target.id in tier.ids]
+        return found[-1] if found else None
 
     def secret_names(self) -> tuple[str, ...]:
         """Every secret the policy names, once, in order."""

@@ -47,6 +47,7 @@ class Record:
     classifier: ClassifierCall | None = None
     attempts: list[Attempt] = field(default_factory=list)
     answered_by: Target | None = None
+    served_tier: str | None = None
     dropped: tuple[str, ...] = ()
     usage: Usage | None = None
     error: str | None = None
@@ -54,6 +55,26 @@ class Record:
     first_content_ms: float | None = None
     total_ms: float = 0.0
     vcpu_ms: int | None = None
+
+    def answered(self, tier: str | None, target: Target, dropped: tuple[str, ...]) -> None:
+        """This target's answer is the client's."""
+        self.served_tier, self.answered_by, self.dropped = tier, target, dropped
+
+    @property
+    def has_asked(self) -> bool:
+        """Whether any provider was asked."""
+        return any(attempt.outcome is not Outcome.REFUSED for attempt in self.attempts)
+
+    @property
+    def tier(self) -> str | None:
+        """The tier that answered; before one did, the one that was decided."""
+        return self.served_tier or (self.decision.tier if self.decision else None)
+
+    @property
+    def tier_from(self) -> str | None:
+        """The tier that was decided, where a higher one answered."""
+        decided = self.decision.tier if self.decision else None
+        return decided if self.served_tier not in {None, decided} else None
 
     @property
     def cost_usd(self) -> float | None:
@@ -70,8 +91,10 @@ class Record:
         if self.policy:
             pairs.append(("x-tiergate-policy", self.policy.label))
         if decision := self.decision:
-            if decision.tier:
-                pairs.append(("x-tiergate-tier", decision.tier))
+            if self.tier:
+                pairs.append(("x-tiergate-tier", self.tier))
+            if self.tier_from:
+                pairs.append(("x-tiergate-tier-from", self.tier_from))
             pairs.append(("x-tiergate-decision", decision.by))
             if decision.confidence is not None:
                 pairs.append(("x-tiergate-confidence", f"{decision.confidence:.3f}"))
@@ -100,7 +123,7 @@ class Record:
         values: dict[str, object] = {
             "event": "request",
             "schema": SCHEMA,
-            "time": datetime.fromtimestamp(self.time, UTC).isoformat(timespec="milliseconds"),
+            "time": utc(self.time),
             "request_id": self.request_id,
             "endpoint": self.endpoint,
             "status": status,
@@ -110,7 +133,8 @@ class Record:
             values["policy"] = self.policy.label
         if decision := self.decision:
             values |= _present(
-                tier=decision.tier,
+                tier=self.tier,
+                tier_from=self.tier_from,
                 decision=decision.by,
                 reason=decision.reason,
                 confidence=decision.confidence,
@@ -126,6 +150,7 @@ class Record:
                 outcome=attempt.outcome,
                 ms=round(attempt.ms, 1),
                 status=attempt.status,
+                key=attempt.key,
             )
             for attempt in self.attempts
         ]
@@ -160,6 +185,11 @@ class Record:
             usage=_usage(call.usage) if call.usage else None,
             cost_usd=cost_usd(call.usage, price),
         )
+
+
+def utc(seconds: float) -> str:
+    """A moment, in seconds since 1970, as records and views write it."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
 
 
 def _present(**values: object) -> dict[str, object]:

@@ -18,7 +18,7 @@ from gateway.core.answers import (
     Used,
 )
 from gateway.core.chat import ChatRequest, StreamEvent, Usage
-from gateway.core.conversation import Conversation, ToolCall
+from gateway.core.conversation import Conversation, Reasoning, ToolCall
 from gateway.core.dialect import Dialect, Malformed, Manner, ProviderRequest, Watcher
 from gateway.core.errors import TiergateError
 from gateway.core.features import PARAMETERS
@@ -67,7 +67,8 @@ class Translation:
             ]  # says more of an error, and reads less than all
             return Outcome.MALFORMED if outcome is Outcome.ANSWERED else outcome, None, b""
         written = self._client.write_answer(_filled(answer, about), self._chat)
-        return Outcome.ANSWERED, answer.usage, written
+        outcome = Outcome.EMPTY if _is_empty(answer) else Outcome.ANSWERED
+        return outcome, answer.usage, written
 
     def watcher(self, provider: Dialect, about: Started) -> Watcher:
         """What follows a stream from this provider to this client. `about`: as `read_whole`'s."""
@@ -130,6 +131,7 @@ class Translator:
         has_content = False
         choices: list[int] = []
         finished: list[int] = []
+        says_why = False
         usage: Usage | None = None
         for event in events:
             said = event
@@ -145,6 +147,7 @@ class Translator:
                     has_content = True
                 case Finished():
                     finished.append(event.choice)
+                    says_why = says_why or event.finish != "stop"
                 case Used():
                     usage = event.usage
                 case Done():
@@ -158,8 +161,22 @@ class Translator:
             choices=tuple(choices),
             finished=tuple(finished),
             is_done=self._is_done,
+            says_why=says_why,
             usage=usage,
         )
+
+
+def _is_empty(answer: Answer) -> bool:
+    """Whether all of it ended on its own and says nothing: reasoning alone is no answer."""
+    return all(
+        choice.finish in {None, "stop"}
+        and not any(
+            isinstance(part, ToolCall) or getattr(part, "text", "")
+            for part in choice.parts
+            if not isinstance(part, Reasoning)
+        )
+        for choice in answer.choices
+    )
 
 
 def _filled[T: (Answer, Started)](said: T, about: Started) -> T:

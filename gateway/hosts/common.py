@@ -25,6 +25,9 @@ class SystemClock:
     def monotonic(self) -> float:
         return time.monotonic()
 
+    async def sleep(self, ms: int) -> None:
+        time.sleep(ms / 1000)  # noqa: ASYNC251 - for hosts whose calls block
+
     def vcpu_ms(self) -> int | None:
         return None
 

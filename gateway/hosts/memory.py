@@ -77,13 +77,15 @@ class MemoryUpstream:
 
     canned: Canned
     is_closed: bool = False
+    waits: list[int | None] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.status = self.canned.status
         self.headers = Headers(self.canned.headers.items())
         self._rest = list(self.canned.chunks)
 
-    async def read(self) -> bytes:
+    async def read(self, within_ms: int | None = None) -> bytes:
+        self.waits.append(within_ms)
         if self._rest:
             return self._rest.pop(0)
         if self.canned.failure:
@@ -128,10 +130,15 @@ class MemoryHttp:
 
 @dataclass
 class MemoryClock:
-    """Stands still unless told otherwise. Seconds; `vcpu` in milliseconds."""
+    """Stands still unless told otherwise, or asked to sleep. Seconds; `vcpu` in milliseconds."""
 
     time: float = 1_700_000_000.0
     vcpu: int | None = None
+    slept: list[int] = field(default_factory=list)
+
+    async def sleep(self, ms: int) -> None:
+        self.slept.append(ms)
+        self.time += ms / 1000
 
     def now(self) -> float:
         return self.time

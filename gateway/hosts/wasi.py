@@ -15,7 +15,7 @@ from componentize_py_async_support import spawn
 from componentize_py_async_support.streams import ByteStreamReader, ByteStreamWriter
 from componentize_py_types import Err, Ok, Result
 from wit_world import exports
-from wit_world.imports import environment
+from wit_world.imports import environment, monotonic_clock
 from wit_world.imports import wasi_http_types as wasi
 
 from gateway.core.http import BodyStream, Headers, Request, Response
@@ -37,6 +37,7 @@ from gateway.hosts.wasi_http import (
     encoded,
     write_body,
 )
+from gateway.hosts.wasi_pump import NANOSECONDS
 from gateway.ports import Chance, Clock, KvStore, Log, Ports, Remembered, Secrets
 
 # A request with a dozen inline images; nginx's default is 1 MiB, Envoy's AI gateway allows 50.
@@ -178,6 +179,11 @@ class _Secrets:
         return self._values.get(name)
 
 
+class _Clock(SystemClock):
+    async def sleep(self, ms: int) -> None:
+        await monotonic_clock.wait_for(ms * NANOSECONDS)
+
+
 class _Log:
     def write(self, line: str) -> None:
         _print(line)
@@ -203,7 +209,7 @@ def _ports(spare: SpareTrailers) -> Ports:
     global _instance  # noqa: PLW0603 - what an instance remembers lives as long as it does
     if _instance is None:
         _instance = _Instance(
-            DirectoryKv(KV_ROOT), SystemClock(), _Secrets(), _Log(), SystemChance(), Remembered()
+            DirectoryKv(KV_ROOT), _Clock(), _Secrets(), _Log(), SystemChance(), Remembered()
         )
     at = _instance
     return Ports(

@@ -5,8 +5,9 @@ Rules of the platform that shape this module:
   much there is, its last byte is the verified end and the future need not be asked.
 - The value `sent` of `Request.new` must be kept until the response is read: dropped, the host
   aborts the connection.
-- There are no timers to cancel: deadlines are the request's own timeouts; the one hard deadline, of
-  the classifier call, races against a spawned clock that ends by itself.
+- There are no timers to cancel: deadlines are the request's own timeouts. Where those are too
+  coarse, for the classifier call and between the chunks of a stream, a spawned clock that ends by
+  itself looks (`wasi_pump.py`).
 """
 
 import asyncio
@@ -16,15 +17,15 @@ from componentize_py_async_support import spawn
 from componentize_py_async_support.futures import FutureReader
 from componentize_py_async_support.streams import ByteStreamWriter
 from componentize_py_types import Err, Ok, Result
-from wit_world.imports import client, monotonic_clock
+from wit_world.imports import client
 from wit_world.imports import wasi_http_types as wasi
 
 from gateway.core.http import HeaderPairs, Headers, Outgoing
 from gateway.hosts.common import content_length
+from gateway.hosts.wasi_pump import NANOSECONDS, Pump, expire
 from gateway.ports import AttemptTimeouts, Cut, Silent, Stalled, TransportError, Unreachable
 
 READ_SIZE = 64 * 1024
-NANOSECONDS = 1_000_000  # in a millisecond
 
 _Trailers = FutureReader[Result[wasi.Fields | None, wasi.ErrorCode]]
 _Sent = FutureReader[Result[None, wasi.ErrorCode]]
@@ -62,8 +63,25 @@ class _Upstream:
         self._rest = content_length(self.headers)
         # `sent` must live until the body is read; the host takes it as what we say of the body.
         self._rx, self._trailers = wasi.Response.consume_body(response, sent)
+        self._pump: Pump | None = None
 
-    async def read(self) -> bytes:
+    async def read(self, within_ms: int | None = None) -> bytes:
+        if within_ms is None:
+            return await self._read()
+        if self._pump is None:
+            self._pump = Pump(self._read, self._drop)
+        return await self._pump.next(within_ms)
+
+    async def close(self) -> None:
+        if self._pump is not None:
+            self._pump.close()
+        else:
+            self._drop()
+
+    def _drop(self) -> None:
+        self._rx.__exit__(None, None, None)
+
+    async def _read(self) -> bytes:
         if self._rest == 0:
             return b""
         while not self._rx.writer_dropped:
@@ -81,9 +99,6 @@ class _Upstream:
             raise Stalled if stalled else Cut
         return b""
 
-    async def close(self) -> None:
-        self._rx.__exit__(None, None, None)
-
 
 class WasiHttp:
     """HttpClient over wasi:http/client."""
@@ -92,6 +107,39 @@ class WasiHttp:
         self._spare = spare
 
     async def open(self, request: Outgoing, timeouts: AttemptTimeouts) -> _Upstream:
+        if request.scheme != "https":
+            return await self._open(request, timeouts)
+        # No timeout of the request covers TLS's handshake: a host may take the connection and be
+        # silent for ever.
+        result: asyncio.Future[_Upstream | TransportError] = (
+            asyncio.get_running_loop().create_future()
+        )
+        spawn(self._opened(request, timeouts, result))
+        spawn(expire(max(timeouts.connect_ms, timeouts.first_byte_ms), result))
+        found = await result
+        if isinstance(found, TransportError):
+            raise found
+        return found
+
+    async def _opened(
+        self,
+        request: Outgoing,
+        timeouts: AttemptTimeouts,
+        result: asyncio.Future[_Upstream | TransportError],
+    ) -> None:
+        found: _Upstream | TransportError
+        try:
+            found = await self._open(request, timeouts)
+        except TransportError as error:
+            found = error
+        except Exception:  # it would trap the instance: this task is nobody's but its own
+            found = Unreachable()
+        if not result.done():
+            result.set_result(found)
+        elif not isinstance(found, TransportError):
+            await found.close()
+
+    async def _open(self, request: Outgoing, timeouts: AttemptTimeouts) -> _Upstream:
         headers = encoded(request.headers)
         headers.append(("content-length", str(len(request.body)).encode()))
         tx, contents = wit_world.byte_stream()
@@ -117,7 +165,7 @@ class WasiHttp:
             asyncio.get_running_loop().create_future()
         )
         spawn(self._fetch(request, timeout_ms, limit, result))
-        spawn(_expire(timeout_ms, result))
+        spawn(expire(timeout_ms, result))
         answer = await result
         if isinstance(answer, TransportError):
             raise answer
@@ -133,7 +181,7 @@ class WasiHttp:
         answer: tuple[int, bytes] | TransportError
         try:
             timeouts = AttemptTimeouts(timeout_ms, timeout_ms, timeout_ms)
-            upstream = await self.open(request, timeouts)
+            upstream = await self._open(request, timeouts)
             body = b""
             try:
                 while not result.done() and (chunk := await upstream.read()):
@@ -164,14 +212,6 @@ def _options(timeouts: AttemptTimeouts) -> wasi.RequestOptions:
         options.set_between_bytes_timeout(timeouts.between_bytes_ms * NANOSECONDS)
         _last_options = (timeouts, options)
     return _last_options[1].clone()
-
-
-async def _expire(
-    timeout_ms: int, result: asyncio.Future[tuple[int, bytes] | TransportError]
-) -> None:
-    await monotonic_clock.wait_for(timeout_ms * NANOSECONDS)
-    if not result.done():
-        result.set_result(Silent())
 
 
 async def write_body(tx: ByteStreamWriter, data: bytes) -> None:

@@ -109,7 +109,7 @@ def show(*, store: FromStore = DEFAULT_STORE, as_json: JsonFlag = False) -> None
 
     Example: tiergate policy show --json | jq .tiers
     """
-    with reported():
+    with reported(as_json=as_json):
         opened = open_store(store)
         data = opened.read(ACTIVE)
         if data is None:
@@ -134,7 +134,7 @@ def show_history(*, store: FromStore = DEFAULT_STORE, as_json: JsonFlag = False)
 
     Example: tiergate policy history --from dir:.tiergate/kv
     """
-    with reported():
+    with reported(as_json=as_json):
         entries = list(reversed(history(open_store(store))))
         if as_json:
             say_json([_entry_json(entry) for entry in entries])
@@ -176,7 +176,7 @@ def roll_back(
 
     Example: tiergate policy rollback
     """
-    with reported():
+    with reported(as_json=as_json):
         opened = open_store(store)
         _say_published(rollback(opened, version), opened, as_json=as_json, warnings=[])
 

@@ -19,11 +19,19 @@ from gateway.core.errors import PolicyError
 from gateway.core.policy import Policy, Price
 from gateway.core.providers import PROVIDERS, Provider
 from gateway.operator.fields import Names, is_loopback
+from gateway.operator.model_facts import judge_of, models_of, prices_of, used
 from gateway.operator.problems import PolicyInvalid, Problem, from_pydantic, from_toml, path_of
-from gateway.operator.schema import ClassifierTable, PolicyFile, ProviderTable
+from gateway.operator.schema import PolicyFile, TierTable
+from gateway.operator.schema_behaviour import ClassifierTable
+from gateway.operator.schema_providers import ProviderTable
 
 # Every instance parses it on its first request. A value in NATS is at most 1 MiB, too.
 MAX_COMPILED_BYTES = 1024 * 1024
+
+
+# Models of such a tier are silent for minutes before they say something.
+REASONING = "reasoning"
+REASONING_MS = {"first_content_ms": 300_000, "whole_ms": 600_000}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +64,7 @@ def compile_text(text: str, file: str, today: date | None = None) -> Compiled:
         raise PolicyInvalid([problem]) from None
     source = _validated(raw, file)
     providers = _used_providers(source)
-    prices, warnings = _prices(source, providers, today or datetime.now(UTC).date())
+    prices, warnings = prices_of(source, providers, today or datetime.now(UTC).date())
     value = _compiled(source, providers, prices)
     data = core.canonical(value)
     if len(data) > MAX_COMPILED_BYTES:
@@ -118,25 +126,8 @@ def _table(raw: dict[str, object], name: str) -> dict[str, object]:
     return value if isinstance(value, dict) else {}
 
 
-def _listed(source: PolicyFile) -> list[str]:
-    """Every `provider/model` that requests can reach, once, in order."""
-    ids = [target.model for tier in source.tiers for target in tier.targets]
-    return list(dict.fromkeys([*ids, *source.models]))
-
-
-def _judge(source: PolicyFile) -> str | None:
-    table = source.classifier
-    return table.model if table and table.mode == "model" else None
-
-
-def _used(source: PolicyFile) -> list[str]:
-    judge = _judge(source)
-    embeddings = source.embeddings.targets if source.embeddings else []
-    return list(dict.fromkeys([*_listed(source), *embeddings, *([judge] if judge else [])]))
-
-
 def _used_providers(source: PolicyFile) -> dict[str, Provider]:
-    names = {id_.partition("/")[0] for id_ in _used(source)}
+    names = {id_.partition("/")[0] for id_ in used(source)}
     return {name: _provider(name, source.providers.get(name)) for name in sorted(names)}
 
 
@@ -166,41 +157,6 @@ _PLAIN = {
 }
 
 
-def _prices(
-    source: PolicyFile, providers: dict[str, Provider], today: date
-) -> tuple[dict[str, Price], list[str]]:
-    # Takes as long to import as all the rest, and policies with prices of their own need none.
-    from gateway.operator.prices import NoPrice, known_price  # noqa: PLC0415
-
-    prices: dict[str, Price] = {}
-    warnings: list[str] = []
-    embeddings = source.embeddings.targets if source.embeddings else []
-    chats = {id_ for id_ in _used(source) if id_ not in embeddings}
-    for id_ in _used(source):
-        provider, _, model = id_.partition("/")
-        base_url = providers[provider].base_url
-        if table := source.prices.get(id_):
-            prices[id_] = Price(table.input, table.output, table.cached_input, table.cache_write)
-        elif is_loopback(base_url):
-            continue  # A model of one's own has no price by the token.
-        elif isinstance(
-            found := known_price(base_url, model, today, has_output=id_ in chats), NoPrice
-        ):
-            warnings.append(
-                f"{path_of(('prices', id_))}: no price: {found.reason}."
-                f" Its cost will be absent; to have it, add [{path_of(('prices', id_))}]"
-            )
-        else:
-            prices[id_] = found
-    warnings += [
-        f"{path_of(('prices', id_))}: not used: no tier, [models], [embeddings] or classifier has"
-        " this model"
-        for id_ in source.prices
-        if id_ not in _used(source)
-    ]
-    return prices, warnings
-
-
 def _address_warnings(policy: Policy) -> Iterator[str]:
     for name, provider in policy.providers.items():
         if provider.base_url.startswith("http://") and not is_loopback(provider.base_url):
@@ -220,18 +176,22 @@ def _compiled(
         "default_tier": source.default_tier,
         "unknown_model": source.unknown_model,
         "on_unsupported": source.on_unsupported,
+        "retries": source.retries,
         "max_attempts": source.max_attempts,
+        "escalate": source.escalate,
+        "stream_guard": source.stream_guard,
         "client_keys": list(dict.fromkeys(source.client.keys)) if source.client else None,
         "cors_origins": (source.cors and source.cors.origins) or None,
         "permissions": source.headers.model_dump(),
         "classifier": {
             "mode": classifier.mode,
-            "model": _judge(source),
+            "model": judge_of(source),
             "timeout_ms": classifier.timeout_ms,
             "cooldown_ms": classifier.cooldown_ms,
             "options": classifier.options,
         },
         "timeouts": source.timeouts.model_dump(),
+        "health": source.health.model_dump(),
         "providers": {
             name: {
                 **asdict(row),
@@ -245,6 +205,8 @@ def _compiled(
             {
                 "name": tier.name,
                 "description": tier.description.strip(),
+                "timeouts": _tier_timeouts(source, tier),
+                "stream_guard": tier.stream_guard or source.stream_guard,
                 "targets": [
                     {**_split(target.model), "weight": target.weight} for target in tier.targets
                 ],
@@ -255,10 +217,19 @@ def _compiled(
             {**_split(id_), "weight": 1 if number == 0 else 0}
             for number, id_ in enumerate(source.embeddings.targets if source.embeddings else [])
         ],
-        "models": {id_: table.model_dump() for id_, table in source.models.items()},
+        "models": models_of(source, providers),
         "prices": {id_: asdict(price) for id_, price in prices.items()},
     }
     return {**value, "version": core.version_of(value)}
+
+
+def _tier_timeouts(source: PolicyFile, tier: TierTable) -> dict[str, object]:
+    """A tier's own, else the file's; a tier of that name may think for long before it speaks."""
+    timeouts = source.timeouts.model_dump()
+    if tier.name == REASONING:
+        said = source.timeouts.model_fields_set
+        timeouts |= {name: ms for name, ms in REASONING_MS.items() if name not in said}
+    return timeouts | (tier.timeouts.model_dump(exclude_none=True) if tier.timeouts else {})
 
 
 def _split(id_: str) -> dict[str, object]:

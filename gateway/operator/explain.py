@@ -140,6 +140,9 @@ class _RealClock:
     def monotonic(self) -> float:
         return time.monotonic()
 
+    async def sleep(self, ms: int) -> None:
+        time.sleep(ms / 1000)  # noqa: ASYNC251 - it is driven step by step, without a loop
+
     def vcpu_ms(self) -> int | None:
         return None
 

@@ -55,6 +55,12 @@ def known_price(
     return Price(input_, output, cached, written)
 
 
+def known_context(base_url: str, model: str) -> int | None:
+    """How many tokens a model takes, where that is known."""
+    found = _models(base_url, model, has_output=True)
+    return found[0].context_window if len(found) == 1 else None
+
+
 def _models(base_url: str, model: str, *, has_output: bool) -> list[ModelInfo]:
     providers = [
         provider

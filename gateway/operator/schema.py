@@ -5,36 +5,36 @@ the JSON Schema are made from them. The rules of single values are in fields.py.
 """
 
 import json
-from typing import Annotated, Literal
+from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator
 
-from gateway.core.policy import OnUnsupported, Permission, UnknownModel
-from gateway.core.providers import LimitMember, Signing
+from gateway.core.policy import OnUnsupported, StreamGuard, UnknownModel
 from gateway.operator.fields import (
-    BaseUrl,
     DefaultTier,
     Description,
-    FixedHeader,
-    JudgeMode,
-    JudgeOptions,
-    KeyHeader,
-    KeyPrefix,
-    Milliseconds,
     ModelId,
-    Origin,
-    PassedHeader,
-    PathPattern,
     PolicyName,
     ProviderName,
-    Query,
-    SecretName,
     TierName,
-    Usd,
     broken,
 )
-
-DialectName = Literal["openai-chat", "openai-responses", "anthropic-messages", "gemini"]
+from gateway.operator.schema_behaviour import (
+    ClassifierTable,
+    ClientTable,
+    CorsTable,
+    HeadersTable,
+    HealthTable,
+    Table,
+    TierTimeoutsTable,
+    TimeoutsTable,
+)
+from gateway.operator.schema_providers import (
+    EmbeddingsTable,
+    ModelTable,
+    PriceTable,
+    ProviderTable,
+)
 
 MOST_ATTEMPTS = 10  # Each may take the whole of its timeout; more is a queue, not a failover.
 HEAVIEST = 1_000_000
@@ -42,237 +42,6 @@ HEAVIEST = 1_000_000
 
 def _target_table(value: object) -> object:
     return {"model": value} if isinstance(value, str) else value
-
-
-class Table(BaseModel):
-    """What all tables have in common: nothing undeclared, nothing converted."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
-
-
-class ClientTable(Table):
-    """Who may call. Without it anyone who reaches the address may, and `tiergate serve` binds
-    loopback only."""
-
-    keys: list[SecretName] = Field(
-        min_length=1,
-        description="NAMES of secrets. A request must carry the value of one of them as"
-        " `Authorization: Bearer ...`. Several let you change a key without a pause.",
-        examples=[["TIERGATE_KEY"]],
-    )
-
-
-class HeadersTable(Table):
-    """What clients may decide for themselves: `allow` does it, `ignore` goes on as if they had
-    not asked, `reject` answers 403."""
-
-    bypass: Permission = Field(
-        default="ignore",
-        description="`x-tiergate-bypass: true`: no classification; the body's model if the policy"
-        " lists it, else the default tier.",
-        examples=["allow"],
-    )
-    tier: Permission = Field(
-        default="ignore",
-        description="`x-tiergate-tier: <tier>` and the model `tiergate/<tier>`: that tier.",
-        examples=["allow"],
-    )
-    direct: Permission = Field(
-        default="ignore",
-        description="The model `provider/model`, if the policy lists it: exactly that one.",
-        examples=["allow"],
-    )
-    stream_guard: Permission = Field(
-        default="ignore",
-        description="`x-tiergate-stream-guard: full|content`: hold a stream back until it is"
-        " known to be whole, or until its first content.",
-        examples=["reject"],
-    )
-
-
-class CorsTable(Table):
-    """Browsers. Without it no page of another origin can read an answer."""
-
-    origins: list[Origin] = Field(
-        default_factory=list,
-        description='Origins that may call: scheme://host[:port], or "*" for all. Empty: off.',
-        examples=[["https://chat.example.com"]],
-    )
-
-
-class ClassifierTable(Table):
-    """How a request's tier is judged. Without it nothing is judged: the default tier answers."""
-
-    mode: JudgeMode = Field(
-        default="model",
-        description="`model`: one request to `model`, asked with the tiers' descriptions. `off`:"
-        " no judging, every `auto` request goes to the default tier.",
-        examples=["model"],
-    )
-    model: ModelId | None = Field(
-        default=None,
-        description="Who judges, as `provider/model`. Required for mode `model`. It must support"
-        " structured output and should answer well within `timeout_ms`.",
-        examples=["inception/mercury-2"],
-    )
-    timeout_ms: Milliseconds = Field(
-        default=800,
-        description="Milliseconds the judge has. It is asked once; after that the default tier"
-        " answers, so this is the most that judging can add to a request.",
-        examples=[800],
-    )
-    cooldown_ms: Milliseconds = Field(
-        default=10_000,
-        description="Milliseconds for which a judge that keeps failing is not asked again.",
-        examples=[10_000],
-    )
-    options: JudgeOptions = Field(
-        default_factory=dict,
-        description="More members for the request to the judge, as its provider documents them."
-        " Low reasoning effort keeps it fast. Not `model`, `messages`, `response_format` or"
-        " `stream`, which are the gateway's.",
-        examples=[{"reasoning_effort": "low"}],
-    )
-
-
-class TimeoutsTable(Table):
-    """Deadlines of an attempt, in milliseconds. `total_ms` is the whole request's."""
-
-    connect_ms: Milliseconds = Field(
-        default=5000,
-        description="Milliseconds to reach the provider, TLS included.",
-        examples=[3000],
-    )
-    first_byte_ms: Milliseconds = Field(
-        default=60_000,
-        description="Milliseconds until the head of a streamed answer. Whole answers have what"
-        " remains of `total_ms`: they are silent while the model thinks.",
-        examples=[30_000],
-    )
-    between_bytes_ms: Milliseconds = Field(
-        default=60_000,
-        description="The longest silence inside a stream, in milliseconds.",
-        examples=[20_000],
-    )
-    total_ms: Milliseconds = Field(
-        default=600_000,
-        description="Milliseconds for the whole request, all attempts together. A client may ask"
-        " for less with `x-tiergate-timeout-ms`.",
-        examples=[300_000],
-    )
-
-
-class ProviderTable(Table):
-    """One provider, as `[providers.NAME]`. For the names that Tiergate knows, every field is
-    optional and the known row is the default; any other name needs `base_url`."""
-
-    dialect: DialectName | None = Field(
-        default=None,
-        description="The wire format it speaks. It also decides the defaults of a provider of your"
-        " own: where its key goes, and which version it is told. Default: `openai-chat`.",
-        examples=["anthropic-messages"],
-    )
-    other_dialects: list[DialectName] | None = Field(
-        default=None,
-        description="What it speaks besides: a client of one of these is passed through instead of"
-        " translated.",
-        examples=[["openai-responses"]],
-    )
-    base_url: BaseUrl | None = Field(
-        default=None,
-        description="Where it is: the part before `/chat/completions` (`/responses`, `/messages`,"
-        " `/models/...`), without query, fragment or password. `http://` to another machine is"
-        " allowed, with a warning.",
-        examples=["https://llm.example.com/v1"],
-    )
-    path: PathPattern | None = Field(
-        default=None,
-        description="What stands between `base_url` and the dialect's own path; `{model}` in it is"
-        " the model's name, as Azure's deployments want it.",
-        examples=["/deployments/{model}"],
-    )
-    query: Query | None = Field(
-        default=None,
-        description="What is added to the address behind `?`.",
-        examples=["api-version=2024-10-21"],
-    )
-    key: SecretName | None = Field(
-        default=None,
-        description="The NAME of the secret that holds its key: an environment variable locally."
-        " A provider of your own without it is called without a key.",
-        examples=["HOUSE_KEY"],
-    )
-    key_header: KeyHeader | None = Field(
-        default=None,
-        description="The request header that carries the key. Default: `authorization`;"
-        " `x-api-key` for Anthropic's dialect, `x-goog-api-key` for Gemini's.",
-        examples=["api-key"],
-    )
-    key_prefix: KeyPrefix | None = Field(
-        default=None,
-        description="What stands before the key in that header. Default: `Bearer ` (with its"
-        " space) in `authorization` and for OpenAI's dialects, else nothing.",
-        examples=[""],
-    )
-    signing: Signing | None = Field(
-        default=None,
-        description="How a request proves whose it is: `key` sends the key in its header.",
-        examples=["key"],
-    )
-    headers: list[FixedHeader] | None = Field(
-        default=None,
-        description="Headers that it is always sent, as `name: value` with the name in lower case."
-        " They are no place for keys. Default for Anthropic's dialect: its version.",
-        examples=[["anthropic-version: 2023-06-01"]],
-    )
-    sends_usage_on_request: bool | None = Field(
-        default=None,
-        description="Whether it understands `stream_options.include_usage`, which the gateway then"
-        " adds to streamed requests to learn their cost. Default: true.",
-        examples=[False],
-    )
-    passes: list[PassedHeader] | None = Field(
-        default=None,
-        description="Request headers of the client that reach it, in lower case.",
-        examples=[["http-referer", "x-title"]],
-    )
-    refuses: list[Annotated[str, Field(min_length=1)]] | None = Field(
-        default=None,
-        description="Members of the request body by which a client could choose another model"
-        " than the policy's: a request that has one is not sent to this provider.",
-        examples=[["models", "route"]],
-    )
-    limit_member: LimitMember | None = Field(
-        default=None,
-        description="Its member for the token limit, where a client of another dialect is"
-        " translated to `openai-chat`. Default: `max_completion_tokens`.",
-        examples=["max_tokens"],
-    )
-    has_developer: bool | None = Field(
-        default=None,
-        description="Whether it knows the role `developer`, where a client is translated to"
-        " `openai-chat`; else `system` is written. Default: true.",
-        examples=[False],
-    )
-
-
-class EmbeddingsTable(Table):
-    """Who serves `POST /v1/embeddings`. Without it nobody does."""
-
-    targets: list[ModelId] = Field(
-        min_length=1,
-        description="Providers of dialect `openai-chat`. A client names one, or its model; `auto`"
-        " and no name mean the first. Vectors of two models cannot be compared: only targets with"
-        " the same model stand in for each other.",
-        examples=[["openai/text-embedding-3-small"]],
-    )
-
-    @field_validator("targets")
-    @classmethod
-    def _once(cls, targets: list[str]) -> list[str]:
-        if twice := next((each for each in targets if targets.count(each) > 1), None):
-            raise broken(f"must list a model once, and lists {twice} twice")
-        return targets
 
 
 class TargetTable(Table):
@@ -315,6 +84,17 @@ class TierTable(Table):
         examples=[["groq/llama-3.1-8b-instant", {"model": "openai/gpt-4o-mini", "weight": 3}]],
     )
 
+    timeouts: TierTimeoutsTable | None = Field(
+        default=None,
+        description="Deadlines of this tier alone.",
+        examples=[{"first_content_ms": 300_000}],
+    )
+    stream_guard: StreamGuard | None = Field(
+        default=None,
+        description="As at the top of the file, for this tier alone.",
+        examples=["full"],
+    )
+
     @field_validator("targets")
     @classmethod
     def _can_be_picked(cls, targets: list[TargetTable]) -> list[TargetTable]:
@@ -324,43 +104,6 @@ class TierTable(Table):
         if all(target.weight == 0 for target in targets):
             raise broken("must have a target with a weight above 0")
         return targets
-
-
-class ModelTable(Table):
-    """A model that clients may name although no tier uses it, or what a target cannot take."""
-
-    images: bool = Field(
-        default=True,
-        description="Whether it takes images. Requests with images skip it if not.",
-        examples=[False],
-    )
-    tools: bool = Field(
-        default=True,
-        description="Whether it takes tools. Requests with tools skip it if not.",
-        examples=[False],
-    )
-
-
-class PriceTable(Table):
-    """What a model costs. Publishing fills what is missing here from the `genai-prices` package,
-    where that knows the model at that provider; a cost that nobody knows is left out, never 0."""
-
-    input: Usd = Field(description="USD per million input tokens.", examples=[0.15])
-    output: Usd = Field(
-        description="USD per million output tokens, reasoning included.", examples=[0.60]
-    )
-    cached_input: Usd | None = Field(
-        default=None,
-        description="USD per million input tokens that the provider had cached. Without it they"
-        " cost what others do.",
-        examples=[0.075],
-    )
-    cache_write: Usd | None = Field(
-        default=None,
-        description="USD per million input tokens that the provider put into its cache. Without it"
-        " they cost what others do.",
-        examples=[3.75],
-    )
 
 
 class PolicyFile(Table):
@@ -389,11 +132,32 @@ class PolicyFile(Table):
         examples=["drop"],
     )
     max_attempts: int = Field(
-        default=3,
+        default=4,
         ge=1,
         le=MOST_ATTEMPTS,
-        description="How many targets are tried for a request before it fails.",
+        description="How many attempts are made for a request in all, at every target together.",
         examples=[2],
+    )
+    retries: int = Field(
+        default=1,
+        ge=0,
+        le=MOST_ATTEMPTS - 1,
+        description="How often a target that was busy or out of reach is asked again, once the"
+        " others of its tier have been. Waits as it says in `retry-after`, if that is short.",
+        examples=[2],
+    )
+    escalate: bool = Field(
+        default=True,
+        description="Whether a higher tier answers where no target of the decided one does; never a"
+        " lower one.",
+        examples=[False],
+    )
+    stream_guard: StreamGuard = Field(
+        default="content",
+        description="How long a stream is held back: until its first `content`, so that a failure"
+        " before it is served by another target; or until all of it is there (`full`), so that one"
+        " in the middle is too. Clients wait for the whole answer then.",
+        examples=["full"],
     )
     client: ClientTable | None = Field(default=None, description="Who may call.")
     headers: HeadersTable = Field(
@@ -402,6 +166,9 @@ class PolicyFile(Table):
     classifier: ClassifierTable | None = Field(default=None, description="How a tier is judged.")
     timeouts: TimeoutsTable = Field(
         default=TimeoutsTable(), description="Deadlines, in milliseconds."
+    )
+    health: HealthTable = Field(
+        default=HealthTable(), description="When a target is not asked for a while."
     )
     cors: CorsTable | None = Field(default=None, description="Which browser pages may call.")
     providers: dict[ProviderName, ProviderTable] = Field(

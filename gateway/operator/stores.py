@@ -10,6 +10,7 @@ Keys are those that the gateway reads; n counts up, six digits, so that names so
 import os
 import re
 import secrets
+import shlex
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -125,7 +126,7 @@ def open_store(where: str) -> PolicyStore:
         from gateway.operator.fastly.store import open_fastly  # noqa: PLC0415
 
         return open_fastly(rest, os.environ)
-    hint = f"; for a folder write dir:{where}" if not colon else ""
+    hint = f"; for a folder write dir:{where}" if not colon and where != "fastly" else ""
     known = "there is dir:PATH, and fastly:STORE for a KV Store"
     raise StoreError(f"{where!r} is no store this version knows: {known}{hint}")
 
@@ -209,7 +210,8 @@ def rollback(store: PolicyStore, version: str | None = None) -> Published:
         raise StoreError(f"several versions begin with {version}: {', '.join(sorted(matching))}")
     for entry, data in matching.values():
         return replace(publish(store, data), was=entry.n)
-    raise StoreError(f"no version {version} in the history: `tiergate policy history` lists them")
+    listing = f"tiergate policy history --from {shlex.quote(str(store))}"
+    raise StoreError(f"no version {version} in the history: `{listing}` lists them")
 
 
 def history(store: PolicyStore) -> list[HistoryEntry]:

@@ -13,13 +13,15 @@ import pytest
 
 from gateway.operator.mock import create_server
 from gateway.operator.viceroy import find_viceroy
-from tests.component.gateways import Gateway
+from tests.component.gateways import Gateway, make_policy
 from tests.component.hosts import Host, WasmtimeHost
 from tests.component.peers import Peer, Script
+from tests.component.providers import DIALECTS, Provider, Said
 from tests.component.viceroy import FastlyHost
 
 type NewGateway = Callable[[], Gateway]
 type NewPeer = Callable[[Script], Peer]
+type Behind = Callable[..., Provider]
 
 
 class Mock:
@@ -29,8 +31,8 @@ class Mock:
         self.url = f"{address}/v1"
         self.http = httpx.Client(base_url=address, timeout=10, trust_env=False)
 
-    def order(self, model: str, fault: str, times: int | None = None) -> None:
-        """Break a model from now on."""
+    def order(self, model: str, fault: str | list[str], times: int | None = None) -> None:
+        """Break a model from now on; a list is taken in turn."""
         body = {"fault": fault} if times is None else {"fault": fault, "times": times}
         assert self.http.put(f"/mock/faults/{model}", json=body).status_code == 200
 
@@ -43,6 +45,21 @@ class Mock:
         """The last requests it has seen, newest at the end."""
         requests: list[dict[str, Any]] = self._requests(count)["requests"]
         return requests
+
+    def of(self, model: str) -> list[dict[str, Any]]:
+        """All requests of this model that it remembers."""
+        params: dict[str, str | int] = {"model": model, "last": 256}
+        answer = self.http.get("/mock/requests", params=params).json()
+        requests: list[dict[str, Any]] = answer["requests"]
+        return requests
+
+    def ended(self, model: str, seconds: float = 8) -> str | None:
+        """How its last answer ended, once it has."""
+        deadline = time.monotonic() + seconds
+        while (ended := self.of(model)[-1]["ended"]) is None and time.monotonic() < deadline:
+            time.sleep(0.05)
+        found: str | None = ended
+        return found
 
     def heal(self) -> None:
         """No fault any more."""
@@ -138,3 +155,22 @@ def new_peer() -> Iterator[NewPeer]:
     yield start
     for peer in made:
         peer.__exit__()
+
+
+@pytest.fixture(params=DIALECTS)
+def dialect(request: pytest.FixtureRequest) -> str:
+    """The dialect of the provider behind the gateway."""
+    found: str = request.param
+    return found
+
+
+@pytest.fixture
+def behind(gateway: Gateway, new_peer: NewPeer, dialect: str) -> Behind:
+    """Puts one provider behind the gateway, which says these answers in its dialect."""
+
+    def start(*answers: Said | bytes, **fields: object) -> Provider:
+        provider = Provider(new_peer, dialect, *answers)
+        gateway.use(make_policy({provider.name: provider.row}, provider.target, **fields))
+        return provider
+
+    return start

@@ -63,14 +63,21 @@ def in_order(*ids: str) -> list[object]:
 ALLOW_ALL = {"bypass": "allow", "tier": "allow", "direct": "allow", "stream_guard": "allow"}
 
 
+# Tests share gateways and names of targets: what one breaks, the next must find unbroken.
+PATIENT = {"min_requests": 100, "failure_share": 1.0, "cooldown_ms": 1}
+
+
 def make_policy(providers: Mapping[str, str | Json], *targets: object, **fields: object) -> Json:
-    """A policy whose one tier `only` has these targets, unless `tiers` says otherwise.
+    """A policy whose one tier `only` has these targets, unless `tiers` says otherwise. No target is
+    asked twice, or left alone.
 
     A provider is its base URL or its table. Clients may decide everything for themselves.
     """
     policy: Json = {
         "name": "e2e",
         "headers": ALLOW_ALL,
+        "retries": 0,
+        "health": PATIENT,
         "providers": {
             name: {"base_url": row} if isinstance(row, str) else row
             for name, row in providers.items()
@@ -100,9 +107,13 @@ def naming(secrets: Iterable[str]) -> Policy:
 class Gateway:
     """A running gateway, with its own store, and clients for it."""
 
-    def __init__(self, host: Host, folder: Path) -> None:
+    def __init__(
+        self, host: Host, folder: Path, environment: Mapping[str, str] | None = None
+    ) -> None:
+        """`environment`: of the host, beside the secrets."""
         self.host = host
-        self.running = host.start(folder, naming(SECRETS), SECRETS)
+        self.folder = folder
+        self.running = host.start(folder, naming(SECRETS), {**SECRETS, **(environment or {})})
         self.store = self.running.store
         self.url = f"http://{self.running.address[0]}:{self.running.address[1]}"
         self.http = httpx.Client(base_url=self.url, timeout=30, trust_env=False)

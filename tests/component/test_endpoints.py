@@ -69,7 +69,15 @@ def test_route(gateway: Gateway, mock: Mock) -> None:
         "confidence": None,
         "reason": None,
     }
-    assert told["plan"] == [{"target": "mock/reasoner", "provider": "mock", "model": "reasoner"}]
+    assert told["plan"] == [
+        {
+            "target": "mock/reasoner",
+            "provider": "mock",
+            "model": "reasoner",
+            "tier": "reasoning",
+            "open_until": None,
+        }
+    ]
     assert told["classifier"]["outcome"] == "answered"
     assert answer.headers["x-tiergate-decision"] == "model"
     assert "x-tiergate-provider" not in answer.headers
@@ -103,7 +111,6 @@ def test_route_of_a_plan_without_targets(gateway: Gateway, mock: Mock) -> None:
         "/%",
         "/%00",
         "/%zz/%ff",
-        "/v1/models/%2e%2e/x",
         "/kv/policy/active",
         "/" + "a" * 3000,
     ],
@@ -124,6 +131,13 @@ def test_no_such_endpoint(gateway: Gateway, mock: Mock, method: str, path: str) 
     assert said.startswith(b"HTTP/1.1 404 ")
     assert b'"code": "not_found"' in said
     assert mock.received() == before
+
+
+def test_dots_are_a_name(gateway: Gateway, mock: Mock) -> None:
+    """What comes behind `/v1/models/` is a model's name, however it looks, and no path."""
+    gateway.use(judged(mock.url))
+    answer = gateway.http.get("/v1/models/%2e%2e/healthz")
+    assert (answer.status_code, error_of(answer)["code"]) == (404, "model_not_found")
 
 
 @pytest.mark.parametrize(
@@ -222,7 +236,7 @@ def test_an_unknown_price_is_absent(gateway: Gateway, mock: Mock) -> None:
 
 def test_headers_of_errors(gateway: Gateway, mock: Mock) -> None:
     """An error has the headers of the steps that were reached before it."""
-    label = gateway.use(judged(mock.url))
+    label = gateway.use(judged(mock.url, escalate=False))
     lost = gateway.http.get("/nowhere")
     assert set(lost.headers) >= ALWAYS
     assert "x-tiergate-policy" not in lost.headers

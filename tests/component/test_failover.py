@@ -76,9 +76,9 @@ both = pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
         (429, "rate_limited"),
         (500, "server_error"),
         (502, "server_error"),
-        (503, "server_error"),
+        (503, "overloaded"),
         (504, "server_error"),
-        (529, "server_error"),
+        (529, "overloaded"),
     ],
 )
 def test_statuses(
@@ -211,21 +211,21 @@ def _silent(connection: Connection) -> None:
 
 
 def test_a_silent_stream(gateway: Gateway, new_peer: NewPeer, good: Peer) -> None:
-    """A stream has `first_byte_ms` for its head, then the next target is asked."""
+    """A stream has `first_content_ms` for its head, then the next target is asked."""
     peer = new_peer(_silent)
     started = time.monotonic()
-    _fails_over(gateway, peer.url, good, "silent", stream=True, timeouts={"first_byte_ms": 300})
+    _fails_over(gateway, peer.url, good, "silent", stream=True, timeouts={"first_content_ms": 300})
     assert 0.3 <= time.monotonic() - started < 3
 
 
 def test_a_silent_whole_answer_has_time(gateway: Gateway, new_peer: NewPeer) -> None:
-    """A whole answer is silent while the model thinks: `first_byte_ms` is not about it."""
+    """A whole answer is silent while the model thinks: `first_content_ms` is not about it."""
 
     def thinking(connection: Connection) -> None:
         time.sleep(1)
         connection.send(whole(GOOD))
 
-    timeouts = {"first_byte_ms": 200, "between_bytes_ms": 200}
+    timeouts = {"first_content_ms": 200, "between_bytes_ms": 200}
     gateway.use(make_policy({"up": new_peer(thinking).url}, "up/a", timeouts=timeouts))
     assert gateway.chat().content == GOOD
 
@@ -256,6 +256,31 @@ def test_the_total(gateway: Gateway, new_peer: NewPeer, script: Script, how: str
     assert answer.status_code == 504
     assert error_of(answer)["code"] in {"deadline_exceeded", "upstream_timeout"}
     assert len(peer.received) == 1
+
+
+def test_the_total_of_an_answer_that_stops_late(gateway: Gateway, new_peer: NewPeer) -> None:
+    """An answer that comes late and then stops has what is left of the total, not all again."""
+
+    def late(connection: Connection) -> None:
+        time.sleep(1.6)
+        _stalling(connection)
+
+    gateway.use(make_policy({"up": new_peer(late).url}, "up/a", timeouts={"total_ms": 2200}))
+    started = time.monotonic()
+    answer = gateway.chat()
+    assert 2.1 <= time.monotonic() - started < 3.5
+    assert answer.status_code == 504
+
+
+def test_the_total_of_a_handshake(gateway: Gateway, new_peer: NewPeer) -> None:
+    """A provider that takes the connection and never greets costs the total, not the time for
+    connecting on top of it."""
+    row = {"base_url": new_peer(_silent).url.replace("http://", "https://")}
+    gateway.use(make_policy({"up": row}, "up/a", timeouts={"total_ms": 3000}))
+    started = time.monotonic()
+    answer = gateway.chat()
+    assert 2.9 <= time.monotonic() - started < 5
+    assert answer.status_code == 504
 
 
 def test_a_client_cannot_have_more_time(gateway: Gateway, new_peer: NewPeer) -> None:
@@ -303,7 +328,7 @@ HELD: dict[str, tuple[Callable[[], Script], str]] = {
     ),
     "JSON instead": (lambda: says(whole(completion())), "cut"),
     "HTML instead": (lambda: says(whole(b"<html>\n\n</html>\n\n")), "cut"),
-    "stalled": (lambda: _stalling_stream, "stalled"),
+    "stalled": (lambda: _stalling_stream, "silent"),
 }
 
 
@@ -325,7 +350,7 @@ def test_a_stream_that_breaks_before_its_content(
         good,
         outcome,
         stream=True,
-        timeouts={"between_bytes_ms": 400},
+        timeouts={"first_content_ms": 400, "between_bytes_ms": 400},
     )
 
 

@@ -90,7 +90,9 @@ def test_a_running_stream_keeps_its_policy(gateway: Gateway, new_peer: NewPeer) 
 
 
 def _edited(data: bytes) -> bytes:
-    return data.replace(b'"max_attempts":3', b'"max_attempts":4')
+    edited = data.replace(b'"max_attempts":4', b'"max_attempts":5')
+    assert edited != data
+    return edited
 
 
 def _with(data: bytes, **fields: object) -> bytes:

@@ -394,7 +394,7 @@ def test_a_client_that_leaves_early(gateway: Gateway, new_peer: NewPeer, *, stre
     peer = new_peer(script)
     gateway.use(make_policy({"up": peer.url}, "up/a"))
     body = json.dumps({"messages": [{"role": "user", "content": "Hi"}], "stream": stream}).encode()
-    for _ in range(5):
+    for number in range(5):
         left.clear()
         with gateway.connect() as sock:
             sock.sendall(
@@ -402,7 +402,9 @@ def test_a_client_that_leaves_early(gateway: Gateway, new_peer: NewPeer, *, stre
                 + f"content-length: {len(body)}\r\n\r\n".encode()
                 + body
             )
-            time.sleep(0.1)
+            deadline = time.monotonic() + 10
+            while len(peer.received) <= number and time.monotonic() < deadline:
+                time.sleep(0.02)
         left.set()
         time.sleep(0.1)
     assert len(peer.received) == 5

@@ -30,13 +30,26 @@ def target(id_: str, weight: int = 1) -> dict[str, object]:
     return {"provider": name, "model": model, "weight": weight}
 
 
+TIMEOUTS = {
+    "connect_ms": 5_000,
+    "first_content_ms": 60_000,
+    "between_bytes_ms": 50_000,
+    "whole_ms": 600_000,
+    "total_ms": 600_000,
+    "min_tokens_per_second": 0.0,
+}
+
+
 _SAMPLE: dict[str, Any] = {
     "format": 1,
     "name": "test",
     "default_tier": "balanced",
     "unknown_model": "classify",
     "on_unsupported": "reject",
+    "retries": 0,
     "max_attempts": 4,
+    "escalate": False,
+    "stream_guard": "content",
     "client_keys": None,
     "cors_origins": None,
     "permissions": {
@@ -52,11 +65,12 @@ _SAMPLE: dict[str, Any] = {
         "cooldown_ms": 30_000,
         "options": {},
     },
-    "timeouts": {
-        "connect_ms": 5_000,
-        "first_byte_ms": 60_000,
-        "between_bytes_ms": 50_000,
-        "total_ms": 600_000,
+    "timeouts": TIMEOUTS,
+    "health": {
+        "min_requests": 100,
+        "failure_share": 1.0,
+        "window_ms": 60_000,
+        "cooldown_ms": 30_000,
     },
     "providers": {
         "alpha": provider("alpha"),
@@ -86,7 +100,10 @@ _SAMPLE: dict[str, Any] = {
 
 
 def sample(**changes: object) -> dict[str, Any]:
-    """The sample policy before it has a version; a change is written `a__b=value` for `a.b`."""
+    """The sample policy before it has a version; a change is written `a__b=value` for `a.b`.
+
+    What a tier or a model does not say itself is the policy's, or nothing.
+    """
     value = copy.deepcopy(_SAMPLE)
     for path, new in changes.items():
         *parents, last = path.split("__")
@@ -95,6 +112,11 @@ def sample(**changes: object) -> dict[str, Any]:
             place = place[name]
         assert last in place, path
         place[last] = new
+    for tier in value["tiers"] if isinstance(value["tiers"], list) else ():
+        tier.setdefault("timeouts", copy.deepcopy(value["timeouts"]))
+        tier.setdefault("stream_guard", value["stream_guard"])
+    for facts in value["models"].values():
+        facts.setdefault("context", None)
     return value
 
 

@@ -165,7 +165,7 @@ def test_bad_header_values(header: str, values: list[str]) -> None:
 @pytest.mark.parametrize(
     ("headers", "expected"),
     [
-        ({}, Controls(None, is_bypass=False, timeout_ms=None, stream_guard="content")),
+        ({}, Controls(None, is_bypass=False, timeout_ms=None, stream_guard=None)),
         (
             {"x-tiergate-timeout-ms": "250", "x-tiergate-stream-guard": "full"},
             Controls(None, is_bypass=False, timeout_ms=250, stream_guard="full"),
@@ -185,7 +185,7 @@ def test_the_stream_guard_by_permission() -> None:
     """The guard is the client's choice only where the policy allows it."""
     headers = Headers([("x-tiergate-stream-guard", "full")])
     ignoring = policy(permissions__stream_guard="ignore")
-    assert read_controls(headers, ignoring).stream_guard == "content"
+    assert read_controls(headers, ignoring).stream_guard is None
     with pytest.raises(Forbidden) as caught:
         read_controls(headers, policy(permissions__stream_guard="reject"))
     assert caught.value.param == "x-tiergate-stream-guard"
@@ -205,5 +205,5 @@ def test_text_in_the_conversation_has_no_say(text: str, rules: Policy) -> None:
     request = said(
         ("system", f"x-tiergate-tier: quality {text}"), ("user", f"model: tiergate/fast {text}")
     )
-    controls = Controls(None, is_bypass=False, timeout_ms=None, stream_guard="content")
+    controls = Controls(None, is_bypass=False, timeout_ms=None, stream_guard=None)
     assert decide(rules, request, controls) is CLASSIFY

@@ -228,12 +228,21 @@ def test_nothing_but_json_errors(data: bytes) -> None:
 @given(texts(OBJECTS))
 def test_spans(text: str) -> None:
     """Each top-level value lies exactly where its span says, and the end is the closing brace."""
-    source = parse_object(text.encode())
-    assert {name: json.loads(text[slice(*span)]) for name, span in source.spans.items()} == (
+    data = text.encode()
+    source = parse_object(data)
+    assert {name: json.loads(data[slice(*span)]) for name, span in source.spans.items()} == (
         json.loads(text)
     )
-    assert text[source.end] == "}"
-    assert text[source.end + 1 :].strip() == ""
+    assert data[source.end :].strip() == b"}"
+
+
+@pytest.mark.parametrize("letter", ["a", "é", "漢", "😀"])
+def test_spans_behind_a_long_text(letter: str) -> None:
+    """However many bytes the characters of a long text have, what follows it is where it lies."""
+    text = json.dumps({"x": letter * 200_001, "model": "a", letter: [letter]}, ensure_ascii=False)
+    source = parse_object(text.encode())
+    assert source.data[slice(*source.spans["model"])] == b'"a"'
+    assert source.replaced({"model": "b"}).decode() == text.replace('"model": "a"', '"model": "b"')
 
 
 @given(texts(OBJECTS), st.data())
@@ -248,8 +257,8 @@ def test_replaced_changes_only_what_it_is_told(text: str, data: st.DataObject) -
     assert result.values == expected
     assert list(result.values) == list(expected)
 
-    def around(text: str, spans: dict[str, tuple[int, int]], end: int) -> list[str]:
-        """The text between the replaced values."""
+    def around(text: bytes, spans: dict[str, tuple[int, int]], end: int) -> list[bytes]:
+        """The bytes between the replaced values."""
         position, pieces = 0, []
         for name in source.spans:
             if name in members:
@@ -258,8 +267,8 @@ def test_replaced_changes_only_what_it_is_told(text: str, data: st.DataObject) -
                 position = stop
         return [*pieces, text[position:end], text[end:]]
 
-    before = around(source.text, source.spans, source.end)
-    after = around(result.text, result.spans, result.end)
+    before = around(source.data, source.spans, source.end)
+    after = around(result.data, result.spans, result.end)
     added = [name for name in members if name not in source.values]
     *kept, tail, closing = after
     assert [*kept, closing] == [*before[:-2], before[-1]]

@@ -218,6 +218,10 @@ def test_garbage_events(value: object) -> None:
             ('{"detail": [{"loc": ["n"]}]}', "t", None, None),
         ),
         ({"error": "model not found"}, ("model not found", "invalid_request_error", None, None)),
+        (  # xAI
+            {"code": "Client specified an invalid argument", "error": "Bad n"},
+            ("Bad n", "invalid_request_error", "Client specified an invalid argument", None),
+        ),
         (  # FastAPI: TGI, vLLM before its own errors
             {"detail": [{"loc": ["body", "n"], "msg": "x"}]},
             ('[{"loc": ["body", "n"], "msg": "x"}]', "invalid_request_error", None, None),

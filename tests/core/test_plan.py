@@ -11,7 +11,7 @@ from gateway.core.asked import Chat
 from gateway.core.chat import ChatRequest
 from gateway.core.decide import Decision
 from gateway.core.dialects import OPENAI_CHAT
-from gateway.core.plan import Plan, candidates_of, make_plan, no_target
+from gateway.core.plan import Plan, make_plans, no_target, steps_of
 from gateway.core.policy import Policy, Target
 from tests.core.samples import chat, policy, provider, target
 
@@ -35,8 +35,8 @@ def plan_of(
     draw: Callable[[], float],
 ) -> Plan:
     """The plan for a chat of a client that speaks OpenAI's dialect."""
-    candidates = candidates_of(rules, decision)
-    return make_plan(rules, candidates, Chat(request, OPENAI_CHAT), has_secret, draw)
+    asked = Chat(request, OPENAI_CHAT)
+    return next(make_plans(rules, steps_of(rules, decision), asked, has_secret, draw))
 
 
 def lacks(*names: str) -> Callable[[str], bool]:
@@ -112,17 +112,25 @@ def test_the_second_is_as_often_as_its_weight() -> None:
     assert counts == {"m1": 10, "m2": 30}
 
 
-@pytest.mark.parametrize(("limit", "expected"), [(1, 1), (2, 2), (3, 3), (9, 3)])
-def test_max_attempts(limit: int, expected: int) -> None:
-    """A plan has at most as many attempts as the policy allows."""
-    assert len(order(weighted(1, 1, 1, max_attempts=limit), 0.0, 0.0)) == expected
-
-
-def test_max_attempts_counts_usable_targets() -> None:
-    """A target that is left out takes no attempt away."""
-    rules = policy(max_attempts=1)
-    plan = plan_of(rules, Decision("balanced", "model"), chat(), lacks("ALPHA_KEY"), drawn())
-    assert [item.id for item in plan.attempts] == ["beta/medium"]
+def test_higher_tiers_follow() -> None:
+    """Where the policy lets it go up, each higher tier is a plan of its own, never a lower one; a
+    target that was tried below is not tried again."""
+    rules = policy(escalate=True)
+    asked = Chat(chat(), OPENAI_CHAT)
+    found = [
+        (plan.tier, [item.id for item in plan.attempts])
+        for plan in make_plans(
+            rules, steps_of(rules, Decision("balanced", "model")), asked, lacks(), lambda: 0.0
+        )
+    ]
+    assert found == [
+        ("balanced", ["alpha/medium", "beta/medium"]),
+        ("quality", ["beta/org/large"]),
+    ]
+    assert [tier for tier, _ in steps_of(rules, Decision("quality", "model"))] == ["quality"]
+    assert [tier for tier, _ in steps_of(policy(), Decision("fast", "model"))] == ["fast"]
+    direct = Decision(None, "direct", Target("alpha", "small"))
+    assert len(list(steps_of(rules, direct))) == 1
 
 
 def test_a_model_asked_for_is_the_only_one() -> None:
@@ -152,7 +160,7 @@ def test_why_a_target_is_left_out(
     [left_out] = plan.left_out
     assert left_out.target.id == "alpha/extra"
     assert reason in left_out.reason
-    error = no_target(plan)
+    error = no_target([plan])
     assert "alpha/extra" in error.message
     assert reason in error.message
     assert (error.status, error.param) == (status, param)
@@ -175,7 +183,7 @@ def test_the_error_is_the_gateways_if_one_target_could_have_served() -> None:
     plan = plan_of(
         rules, Decision("balanced", "model"), chat(messages=IMAGE), lacks("BETA_KEY"), drawn()
     )
-    error = no_target(plan)
+    error = no_target([plan])
     assert (error.status, error.code) == (503, "no_usable_target")
     assert "alpha/medium" in error.message
     assert "BETA_KEY" in error.message

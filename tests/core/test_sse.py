@@ -155,6 +155,15 @@ def test_an_end_between_events(rest: bytes) -> None:
     assert [event.data for event in events if event.data] == ([b"a"] if b"a" in rest else [])
 
 
+@pytest.mark.parametrize("ending", [b"\n", b"\r\n", b"\r"])
+def test_nothing_is_added_to_a_whole_stream(ending: bytes) -> None:
+    """The last event of a stream is passed on as it came, also where only its end tells that the
+    last CR was no half of a CRLF."""
+    stream = b"data: a\n\n: b\n\ndata: [DONE]\n\n".replace(b"\n", ending)
+    events, is_cut = read(*[stream[at : at + 1] for at in range(len(stream))])
+    assert (b"".join([event.raw for event in events]), is_cut) == (stream, False)
+
+
 def test_an_endless_event_is_bounded() -> None:
     """An event that never ends is an error once it is over the limit, not all of the memory."""
     decoder = SseDecoder()

@@ -9,7 +9,7 @@ from typing import get_args
 
 from gateway.core import errors
 from gateway.core.decide import DecidedBy
-from gateway.core.outcomes import Attempt, Outcome, all_failed
+from gateway.core.outcomes import RULES, Attempt, Outcome, all_failed
 from gateway.endpoints import METHODS
 
 ROOT = Path(__file__).parents[2]
@@ -131,16 +131,14 @@ def test_the_page_has_every_request_header() -> None:
 
 
 def test_the_page_has_every_response_header() -> None:
-    """Every x-tiergate-* header that can be sent is on the page; what is reserved is not sent."""
+    """Every x-tiergate-* header that can be sent is on the page, and no other."""
     table = rows("Response headers")
-    shown = {name for name, when, _ in table if when != "reserved" and name.startswith("x-")}
-    reserved = {name for name, when, _ in table if when == "reserved"}
+    shown = {name for name, _, _ in table if name.startswith("x-")}
     sent = names_of_headers("core/record.py")
     assert len(sent) > 5
-    prefixes = re.findall(r"\"(x-tiergate-[a-z-]+-)\{", (GATEWAY / "forward.py").read_text())
+    prefixes = re.findall(r"\"(x-tiergate-[a-z-]+-)\{", (GATEWAY / "upstream.py").read_text())
     assert prefixes == ["x-tiergate-upstream-"]
     assert shown == sent | {f"{prefix}*" for prefix in prefixes}
-    assert reserved == {"x-tiergate-tier-from"}
 
 
 def test_the_page_has_every_error() -> None:
@@ -185,7 +183,9 @@ def test_the_page_has_every_reason() -> None:
 
 
 def test_the_page_has_every_outcome() -> None:
-    """The outcomes of an attempt are those of the code and of the decision record's schema."""
-    shown = [row[0] for row in rows("How an attempt ends")]
-    assert shown == [outcome.value for outcome in Outcome]
-    assert set(shown) == set(SCHEMA["$defs"]["outcome"]["enum"])
+    """The table of outcomes is that of the code, and the decision record's schema has them all."""
+    shown = rows("How an attempt ends")
+    table = [[outcome.value, r.meaning, r.then, r.health] for outcome, r in RULES.items()]
+    assert shown == table
+    assert [row[0] for row in shown] == [outcome.value for outcome in Outcome]
+    assert {row[0] for row in shown} == set(SCHEMA["$defs"]["outcome"]["enum"])

@@ -22,7 +22,12 @@ ROOT = Path(__file__).parents[2]
 MOCK = "http://127.0.0.1:9900"
 EXPORT = 'export PATH="$PWD/.venv/bin:$PATH"'
 README = (ROOT / "README.md").read_text()
-DOCS = [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "bench" / "README.md"]
+DOCS = [
+    ROOT / "README.md",
+    ROOT / "CHANGELOG.md",
+    ROOT / "bench" / "README.md",
+    ROOT / "soak" / "README.md",
+]
 DOCS += [*sorted((ROOT / "docs").glob("*.md")), ROOT / "policies" / "README.md"]
 
 
@@ -219,7 +224,7 @@ def test_the_readmes_python_works(folder: Path, port: int) -> None:
 
 
 def test_the_readmes_policy_commands_work_in_their_order(folder: Path, port: int) -> None:
-    """check, publish, history, rollback and explain succeed while the gateway runs.
+    """check, publish, history, rollback, explain and status succeed while the gateway runs.
 
     There is nothing to go back to after the first publishing, so a second one is made before it.
     """
@@ -231,6 +236,7 @@ def test_the_readmes_policy_commands_work_in_their_order(folder: Path, port: int
         ["policy", "history"],
         ["policy", "rollback"],
         ["explain", "--policy"],
+        ["status", "--url"],
     ]
     for line in lines:
         if line.endswith("rollback"):

@@ -138,17 +138,17 @@ ANSWERS: dict[str, Json] = {
 }
 
 
-def _data(value: object) -> bytes:
+def data(value: object) -> bytes:
     return b"data: " + json.dumps(value, ensure_ascii=False).encode() + b"\n\n"
 
 
-def _named(value: Json) -> bytes:
-    return f"event: {value['type']}\n".encode() + _data(value)
+def named(value: Json) -> bytes:
+    return f"event: {value['type']}\n".encode() + data(value)
 
 
 def _chunk(delta: Json, finish: str | None = None) -> bytes:
     head = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "m-1"}
-    return _data({**head, "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]})
+    return data({**head, "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]})
 
 
 def _fragment(text: str, **more: str) -> bytes:
@@ -157,13 +157,13 @@ def _fragment(text: str, **more: str) -> bytes:
 
 
 def _block(index: int, delta: Json) -> bytes:
-    return _named({"type": "content_block_delta", "index": index, "delta": delta})
+    return named({"type": "content_block_delta", "index": index, "delta": delta})
 
 
 def _candidate(part: Json, **more: object) -> bytes:
     candidate = {"content": {"role": "model", "parts": [part]}, "index": 0, **more}
     about = {"modelVersion": "m-1", "responseId": "r-1", "usageMetadata": _GEMINI_USAGE}
-    return _data({"candidates": [candidate], **about})
+    return data({"candidates": [candidate], **about})
 
 
 _HALF, _REST = TEXT[:7], TEXT[7:]
@@ -220,15 +220,14 @@ STREAMS: dict[str, list[bytes]] = {
         _fragment(_JSON[:5]),
         _fragment(_JSON[5:]),
         _chunk({}, "tool_calls"),
-        _data({"choices": [], "usage": ANSWERS["openai-chat"]["usage"]}),
+        data({"choices": [], "usage": ANSWERS["openai-chat"]["usage"]}),
         b"data: [DONE]\n\n",
     ],
     "openai-responses": [
-        _named({"sequence_number": number, **event})
-        for number, event in enumerate(_RESPONSE_EVENTS)
+        named({"sequence_number": number, **event}) for number, event in enumerate(_RESPONSE_EVENTS)
     ],
     "anthropic-messages": [
-        _named(
+        named(
             {
                 "type": "message_start",
                 "message": {
@@ -239,18 +238,18 @@ STREAMS: dict[str, list[bytes]] = {
                 },
             }
         ),
-        _named(
+        named(
             {
                 "type": "content_block_start",
                 "index": 0,
                 "content_block": {"type": "text", "text": ""},
             }
         ),
-        _named({"type": "ping"}),
+        named({"type": "ping"}),
         _block(0, {"type": "text_delta", "text": _HALF}),
         _block(0, {"type": "text_delta", "text": _REST}),
-        _named({"type": "content_block_stop", "index": 0}),
-        _named(
+        named({"type": "content_block_stop", "index": 0}),
+        named(
             {
                 "type": "content_block_start",
                 "index": 1,
@@ -260,15 +259,15 @@ STREAMS: dict[str, list[bytes]] = {
         _block(1, {"type": "input_json_delta", "partial_json": ""}),
         _block(1, {"type": "input_json_delta", "partial_json": _JSON[:5]}),
         _block(1, {"type": "input_json_delta", "partial_json": _JSON[5:]}),
-        _named({"type": "content_block_stop", "index": 1}),
-        _named(
+        named({"type": "content_block_stop", "index": 1}),
+        named(
             {
                 "type": "message_delta",
                 "delta": {"stop_reason": "tool_use", "stop_sequence": None},
                 "usage": {"output_tokens": 7},
             }
         ),
-        _named({"type": "message_stop"}),
+        named({"type": "message_stop"}),
     ],
     "gemini": [
         _candidate({"text": _HALF}),

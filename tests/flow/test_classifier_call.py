@@ -114,7 +114,7 @@ FAILURES: list[tuple[Script, str, str]] = [
     (Canned(200, {}, [b"x" * 300_000]), "cut", "classifier_cut"),
     (Canned(200, {}, [answer()], Stalled()), "silent", "classifier_silent"),
     (refusal(500), "server_error", "classifier_server_error"),
-    (refusal(503), "server_error", "classifier_server_error"),
+    (refusal(503), "overloaded", "classifier_overloaded"),
     (refusal(302), "server_error", "classifier_server_error"),
     (refusal(429), "rate_limited", "classifier_rate_limited"),
     (refusal(401), "unauthorized", "classifier_unauthorized"),
@@ -438,3 +438,32 @@ def test_the_instance_that_opened_it_sees_it_closed() -> None:
     gateway.ask()
     del gateway.kv.values[KEY]
     assert gateway.ask().headers["x-tiergate-decision"] == "model"
+
+
+def in_a_loop(*results: str) -> bytes:
+    """An agent's turn whose tools have been called so often."""
+    messages: list[object] = [{"role": "user", "content": PROMPT}]
+    for number, result in enumerate(results):
+        call = {"id": f"c{number}", "type": "function", "function": {"name": "f", "arguments": ""}}
+        messages += [
+            {"role": "assistant", "content": None, "tool_calls": [call]},
+            {"role": "tool", "tool_call_id": f"c{number}", "content": result},
+        ]
+    return body(messages=messages, tools=[{"type": "function", "function": {"name": "f"}}])
+
+
+def test_a_tool_loop_keeps_its_tier() -> None:
+    """A turn whose tools' results come back is not judged anew: its judge might change its mind."""
+    gateway = gateway_with(judged("quality"), whole(), whole(), judged("fast"), whole())
+    first = gateway.ask(in_a_loop())
+    again = gateway.ask(in_a_loop("one", "two"))
+    assert (first.headers["x-tiergate-tier"], first.headers["x-tiergate-decision"]) == (
+        "quality",
+        "model",
+    )
+    assert (again.headers["x-tiergate-tier"], again.headers["x-tiergate-decision"]) == (
+        "quality",
+        "session",
+    )
+    gateway.ports.remembered.tiers.clear()
+    assert gateway.ask(in_a_loop("one")).headers["x-tiergate-tier"] == "fast"

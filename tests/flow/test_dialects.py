@@ -164,11 +164,31 @@ def test_models_in_each_shape() -> None:
     anthropic = gateway.get("/v1/models", {"anthropic-version": "2023-06-01"}).json
     assert (anthropic["first_id"], anthropic["last_id"]) == ("auto", MODEL)
     assert {each["type"] for each in anthropic["data"]} == {"model"}
-    google = gateway.get("/v1beta/models").json
-    assert [each["name"] for each in google["models"]][-1] == f"models/{MODEL}"
+    assert {each["lifecycle"] for each in anthropic["data"]} == {"active"}
+    key = {"x-goog-api-key": "any"}
+    for start, sent in (("/v1beta", {}), ("/v1", key)):
+        google = gateway.get(f"{start}/models", sent).json
+        assert [each["name"] for each in google["models"]][-1] == f"models/{MODEL}"
+        one = gateway.get(f"{start}/models/{MODEL}", sent).json
+        assert one["name"] == f"models/{MODEL}"
     assert gateway.get(f"/v1/models/{MODEL}").json["id"] == MODEL
-    assert gateway.get(f"/v1beta/models/{MODEL}").json["name"] == f"models/{MODEL}"
     assert gateway.get("/v1/models/nothing").status == 404
+    assert gateway.get("/v1/models/nothing", key).json["error"]["status"] == "NOT_FOUND"
+
+
+@pytest.mark.parametrize("start", ["/v1", "/v1beta"])
+@pytest.mark.parametrize("is_stream", [False, True], ids=["whole", "stream"])
+def test_both_of_geminis_versions(start: str, *, is_stream: bool) -> None:
+    """Google's clients ask the stable version or the beta: here they are one."""
+    answer = streamed(*STREAMS["gemini"]) if is_stream else whole(ANSWERS["gemini"])
+    gateway = gateway_of("gemini", answer)
+    path, query = path_of("gemini", is_stream=is_stream)
+    request = json.dumps(REQUESTS["gemini"]).encode()
+    got = gateway.ask(request, path=path.replace("/v1beta", start), query=query)
+    assert got.status == 200
+    assert TEXT[:4].encode() in got.body
+    refused = gateway.ask(b"{", path=path.replace("/v1beta", start), query=query)
+    assert refused.json["error"]["status"] == "INVALID_ARGUMENT"
 
 
 def test_geminis_stream_without_sse() -> None:

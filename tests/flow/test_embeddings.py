@@ -4,6 +4,8 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.hosts.memory import Canned
 from tests.core.samples import provider, target
@@ -16,6 +18,14 @@ VECTORS = {
     "model": "small",
     "usage": {"prompt_tokens": 5, "total_tokens": 5},
 }
+ANSWERS: st.SearchStrategy[dict[str, object]] = st.fixed_dictionaries(
+    {},
+    optional={
+        "data": st.none() | st.lists(st.none() | st.just({}), max_size=2),
+        "usage": st.none() | st.dictionaries(st.just("prompt_tokens"), st.integers() | st.text()),
+        "error": st.none() | st.text(max_size=3),
+    },
+)
 PRICE = {"input": 2.0, "output": 0.0, "cached_input": None, "cache_write": None}
 
 
@@ -55,7 +65,7 @@ def test_the_same_model_elsewhere_stands_in() -> None:
     assert got.status == 200
     assert gateway.asked == ["alpha.test", "beta.test"]
     gateway = gateway_of(refusal(503), refusal(503), answer(VECTORS), targets=targets)
-    assert embed(gateway).status == 502
+    assert embed(gateway).status == 503
     assert gateway.asked == ["alpha.test", "beta.test"]
 
 
@@ -141,3 +151,15 @@ def test_a_count_that_is_none() -> None:
     """An answer without a count is no answer."""
     gateway = counting(answer({"tokens": 1}), beta="anthropic-messages")
     assert count(gateway).status == 502
+
+
+@given(st.binary(max_size=60) | ANSWERS.map(lambda value: json.dumps(value).encode()))
+def test_any_answer(said: bytes) -> None:
+    """Whatever a provider says for vectors is passed on as it is, or is its failure."""
+    gateway = gateway_of(
+        Canned(200, {"content-type": "application/json"}, [said]), targets=("alpha/small",)
+    )
+    got = gateway.ask(b'{"input": "a"}', path="/v1/embeddings")
+    assert got.status in {200, 502}
+    assert got.status != 200 or got.body == said
+    assert not any(line["event"] == "defect" for line in gateway.news)

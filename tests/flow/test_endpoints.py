@@ -100,7 +100,15 @@ def test_route() -> None:
         "reason": None,
     }
     assert got.json["classifier"] is None
-    assert got.json["plan"] == [{"target": "alpha/medium", "provider": "alpha", "model": "medium"}]
+    assert got.json["plan"] == [
+        {
+            "target": "alpha/medium",
+            "provider": "alpha",
+            "model": "medium",
+            "tier": "quality",
+            "open_until": None,
+        }
+    ]
     [left_out] = got.json["left_out"]
     assert left_out["target"] == "beta/org/large"
     assert "BETA_KEY" in left_out["reason"]
@@ -220,6 +228,38 @@ def test_any_request(data: bytes, headers: dict[str, str]) -> None:
     """Whatever bytes and header values come, there is an answer, and it is the client's error."""
     got = world().ask(data, headers)
     assert 400 <= got.status < 500
+
+
+JSON_BODIES = st.dictionaries(
+    st.sampled_from(["model", "messages", "input", "contents", "max_tokens", "stream", "tools"]),
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+        lambda inner: (
+            st.lists(inner, max_size=2)
+            | st.dictionaries(st.sampled_from(["role", "content", "parts", "type"]), inner)
+        ),
+        max_leaves=4,
+    ),
+).map(lambda value: json.dumps(value).encode())
+PATHS = st.sampled_from(sorted(METHODS)) | st.builds(
+    "/v1beta/models/{}{}".format,
+    st.text(st.characters(max_codepoint=255), max_size=8) | st.just("auto"),
+    st.sampled_from([":generateContent", ":streamGenerateContent", ":", ""]),
+)
+
+
+@given(
+    st.sampled_from(["GET", "POST", "HEAD", "OPTIONS", "OTHER"]),
+    PATHS,
+    st.sampled_from(["", "alt=sse", "alt"]),
+    st.binary(max_size=20) | JSON_BODIES,
+)
+def test_any_endpoint(method: str, path: str, query: str, data: bytes) -> None:
+    """Whatever is asked of whichever endpoint has an answer, and is no defect."""
+    gateway = world(*[whole()] * 4)
+    got = gateway.ask(data, path=path, method=method, query=query)
+    assert got.status < 600
+    assert not any(line["event"] == "defect" for line in gateway.news)
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,8 @@ FAILURES: list[tuple[Script, str, int | None]] = [
     (refusal(403), "unauthorized", 403),
     (refusal(500), "server_error", 500),
     (refusal(502), "server_error", 502),
-    (refusal(529), "server_error", 529),
+    (refusal(503), "overloaded", 503),
+    (refusal(529), "overloaded", 529),
 ]
 
 
@@ -70,6 +71,7 @@ def test_all_targets_fail(script: Script, outcome: str, status: int | None) -> N
     expected = {
         "unauthorized": (502, "upstream_credentials_exhausted"),
         "rate_limited": (429, "rate_limit_exceeded"),
+        "overloaded": (503, "upstream_overloaded"),
         "silent": (504, "upstream_timeout"),
         "stalled": (504, "upstream_timeout"),
     }.get(outcome, (502, "all_targets_failed"))
@@ -83,7 +85,7 @@ def test_all_targets_fail(script: Script, outcome: str, status: int | None) -> N
     assert "usage" not in gateway.record
 
 
-@pytest.mark.parametrize("status", [400, 404, 409, 413, 415, 422, 451])
+@pytest.mark.parametrize("status", [400, 409, 413, 415, 422, 451])
 def test_the_requests_own_fault_is_given_back(status: int) -> None:
     """Another 4xx goes back with status, type, code and param; no other target is asked."""
     gateway = world(refusal(status, "temperature is too hot"), whole())
@@ -149,6 +151,14 @@ def test_a_key_at_the_end_of_a_long_refusal_is_redacted() -> None:
     for length in range(3_980, 4_001):
         gateway = world(refusal(400, "x" * length + KEYS["ALPHA_KEY"]))
         assert "sk-a" not in gateway.ask().error["message"]
+
+
+def test_a_whole_answer_that_stops_late() -> None:
+    """Once part of the time is gone, a read has what is left, not what there was at the start."""
+    gateway = slow_world(1.5, whole())
+    got = gateway.ask(headers={"x-tiergate-timeout-ms": "2500"})
+    assert (got.status, got.error["code"]) == (504, "deadline_exceeded")
+    assert gateway.record["total_ms"] == 2_500, "it is not waited for longer than that"
 
 
 @pytest.mark.parametrize(
@@ -225,18 +235,38 @@ def test_no_target_can_do_it() -> None:
 # --- time --------------------------------------------------------------------
 
 
-def test_timeouts_of_a_whole_answer() -> None:
-    """A whole answer is silent while the model thinks: what remains of the total bounds it."""
-    gateway = world(whole())
+@pytest.mark.parametrize(("whole_ms", "bound"), [(600_000, 600_000), (90_000, 90_000)])
+def test_timeouts_of_a_whole_answer(whole_ms: int, bound: int) -> None:
+    """A whole answer is silent while the model thinks: a deadline of its own bounds it, and what
+    remains of the total."""
+    gateway = world(whole(), timeouts__whole_ms=whole_ms)
     gateway.ask()
-    assert gateway.http.timeouts == [AttemptTimeouts(5_000, 600_000, 600_000)]
+    assert gateway.http.timeouts == [AttemptTimeouts(5_000, bound, bound)]
+
+
+def test_a_whole_answer_that_trickles() -> None:
+    """However slowly a whole answer comes, its attempt is over in time for another target."""
+    chunks = [answer()[at : at + 1] for at in range(len(answer()))]
+    gateway = slow_world(0.6, Canned(200, {}, chunks), whole(), timeouts__whole_ms=2_000)
+    assert gateway.ask().status == 200
+    first, second = gateway.record["attempts"]
+    assert (first["outcome"], first["ms"]) == ("stalled", 2_000.0)
+    assert second["outcome"] == "answered"
+
+
+def test_a_refusal_that_stalls() -> None:
+    """A refusal whose body does not come is given back all the same, without its words."""
+    gateway = slow_world(70.0, refusal(400, "No."), timeouts__between_bytes_ms=2_000)
+    got = gateway.ask()
+    assert (got.status, got.error["code"]) == (400, None)
+    assert gateway.record["total_ms"] == 2_000.0
 
 
 def test_timeouts_of_a_stream() -> None:
     """A stream has its own deadlines, each within what remains of the total."""
     gateway = world(Unreachable(), Unreachable())
     gateway.ask(body(stream=True))
-    assert gateway.http.timeouts[0] == AttemptTimeouts(5_000, 60_000, 50_000)
+    assert gateway.http.timeouts[0] == AttemptTimeouts(5_000, 60_000, 60_000)
 
 
 @pytest.mark.parametrize("is_stream", [False, True])

@@ -106,14 +106,14 @@ BEFORE: list[tuple[Script, str]] = [
     (Unreachable(), "unreachable"),
     (Silent(), "silent"),
     (refusal(429), "rate_limited"),
-    (refusal(503), "server_error"),
+    (refusal(503), "overloaded"),
     (refusal(401), "unauthorized"),
     (streamed(), "cut"),
     (streamed(failure=Cut()), "cut"),
-    (streamed(failure=Stalled()), "stalled"),
+    (streamed(failure=Stalled()), "silent"),
     (streamed(ROLE), "cut"),
     (streamed(ROLE, failure=Cut()), "cut"),
-    (streamed(COMMENT, ROLE, failure=Stalled()), "stalled"),
+    (streamed(COMMENT, ROLE, failure=Stalled()), "silent"),
     (streamed(ROLE, ERROR), "error_in_stream"),
     (streamed(ERROR, DONE), "error_in_stream"),
     (streamed(ROLE + text("a") + ERROR), "error_in_stream"),
@@ -149,7 +149,7 @@ def test_all_fail_before_content(script: Script, outcome: str) -> None:
     """When no stream ever had content the client gets an error with its status, not a stream."""
     gateway = world(script, script)
     got = gateway.ask(STREAM)
-    assert got.status in {429, 502, 504}
+    assert got.status in {429, 502, 503, 504}
     assert outcome in got.error["message"]
     assert got.headers["content-type"] == "application/json"
     assert len(gateway.records) == 1
@@ -171,12 +171,24 @@ def test_any_content_ends_the_hold(first: bytes) -> None:
 
 
 def test_an_empty_answer() -> None:
-    """A stream that finishes without content is an answer too, and has no first content."""
-    gateway = world(streamed(ROLE, FINISH, USAGE, DONE))
+    """A stream that ends well and says nothing is no answer while another target has one."""
+    empty = streamed(ROLE, FINISH, USAGE, DONE)
+    gateway = world(empty, streamed(*SECOND))
+    assert gateway.ask(STREAM).body == b"".join(SECOND)
+    assert gateway.record["attempts"][0]["outcome"] == "empty"
+    assert "usage" not in gateway.record
+
+
+def test_an_empty_answer_is_better_than_none() -> None:
+    """Where nobody says more it is the answer, with the headers and the usage of who gave it."""
+    gateway = world(streamed(ROLE, FINISH, USAGE, DONE), refusal(503))
     got = gateway.ask(STREAM)
     assert got.body == ROLE + FINISH + DONE
-    assert gateway.record["attempts"][0]["outcome"] == "answered"
+    assert got.headers["content-type"] == "text/event-stream"
+    assert got.headers["x-tiergate-provider"] == "alpha"
+    assert gateway.record["usage"] == {"input": 1_000, "output": 500}
     assert "first_content_ms" not in gateway.record
+    assert all(upstream.is_closed for upstream in gateway.http.opened)
 
 
 # --- after the first content -------------------------------------------------
@@ -235,6 +247,15 @@ def test_the_full_guard_holds_all() -> None:
     assert got.chunks == [SHOWN]
     ignored = world(streamed(*GOOD), permissions__stream_guard="ignore").ask(STREAM, FULL)
     assert len(ignored.chunks) > 1
+
+
+@pytest.mark.parametrize("headers", [{}, FULL])
+def test_a_last_word_that_is_waited_for(headers: dict[str, str]) -> None:
+    """A provider that has finished and then neither speaks nor ends has said all of it."""
+    gateway = world(streamed(ROLE, text("a"), FINISH, failure=Stalled()))
+    got = gateway.ask(STREAM, headers)
+    assert got.body == ROLE + text("a") + FINISH + DONE
+    assert gateway.record["attempts"][0]["outcome"] == "answered"
 
 
 @pytest.mark.parametrize("headers", [{}, FULL])
@@ -390,9 +411,32 @@ def test_the_time_is_up_after_content() -> None:
     """A stream that goes past the total is broken off as any other failure: one error, no end."""
     gateway = slow_world(1.0, streamed(ROLE, text("a"), text("b"), text("c"), FINISH, DONE))
     got = gateway.ask(STREAM, {"x-tiergate-timeout-ms": "2500"})
-    assert got.body.startswith(ROLE + text("a") + text("b") + b'data: {"error"')
+    assert got.body.startswith(ROLE + text("a") + b'data: {"error"')
     assert DONE not in got.body
     assert gateway.record["attempts"][0]["outcome"] == "deadline"
+    assert gateway.record["total_ms"] == 2_500, "it is not waited for longer than that"
+
+
+@pytest.mark.parametrize("guard", ["content", "full"])
+def test_pings_after_content(guard: str) -> None:
+    """A stream that has begun and sends nothing but pings for longer than a whole answer may take
+    has stalled."""
+    pings = [b": ping\n\n"] * 100
+    slow = streamed(ROLE, text("a"), *pings)
+    gateway = slow_world(1.0, slow, streamed(*SECOND), timeouts__whole_ms=60_000)
+    got = gateway.ask(STREAM, {"x-tiergate-stream-guard": guard})
+    assert gateway.record["attempts"][0]["outcome"] == "stalled"
+    assert gateway.record["attempts"][0]["ms"] == 62_000.0
+    assert (b"upstream_stream_broken" in got.body) == (guard == "content")
+
+
+def test_pings_between_contents() -> None:
+    """A stream that says something in time may ping as long as it likes."""
+    more = [event for n in range(5) for event in (b": ping\n\n", b": ping\n\n", text(str(n)))]
+    slow = streamed(ROLE, text("a"), *more, FINISH, DONE)
+    gateway = slow_world(20.0, slow, timeouts__whole_ms=61_000)
+    assert gateway.ask(STREAM).events[-1] == b"[DONE]"
+    assert gateway.record["total_ms"] > 300_000
 
 
 def test_a_failed_attempt_and_then_a_stream() -> None:
@@ -503,7 +547,7 @@ def test_a_clean_end_is_a_verified_one(
     assert is_clean is not any(b'"error"' in event.data for event in SseDecoder().feed(got.body))
     if is_clean:
         assert b'"finish_reason": "stop"' in got.body
-        assert gateway.record["attempts"][-1]["outcome"] == "answered"
+        assert gateway.record["attempts"][-1]["outcome"] in {"answered", "empty"}
     else:
         assert got.body.endswith(b"}}\n\n")
         assert gateway.record["error"] == "upstream_stream_broken"

@@ -211,7 +211,8 @@ def test_a_value_that_one_dialect_cannot_say() -> None:
     got = ask(gateway, "openai-chat", {**CHAT, "messages": messages})
     assert got.status == 200
     assert gateway.asked == ["two.test"]
-    assert got.headers["x-tiergate-attempts"] == "1"
+    assert got.headers["x-tiergate-fallback"] == "one/m-1;refused"
+    assert gateway.record["attempts"][0]["outcome"] == "refused"
     alone = two_targets(second="gemini")
     got = ask(alone, "openai-chat", {**CHAT, "messages": messages})
     assert (got.status, got.error["code"]) == (400, "invalid_tool_arguments")

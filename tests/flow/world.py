@@ -26,7 +26,7 @@ from gateway.hosts.memory import (
     memory_ports,
     run,
 )
-from gateway.ports import AttemptTimeouts, Ports, TransportError
+from gateway.ports import AttemptTimeouts, Ports, Stalled, TransportError
 from tests.core.samples import compiled
 
 PROMPT = "PROMPT-MARKER what is 2 + 2?"
@@ -295,10 +295,13 @@ class SlowUpstream(MemoryUpstream):
     clock: MemoryClock | None = None
     seconds: float = 0.0
 
-    async def read(self) -> bytes:
+    async def read(self, within_ms: int | None = None) -> bytes:
         assert self.clock is not None
+        if within_ms is not None and self.seconds * 1000 > within_ms:
+            self.clock.time += within_ms / 1000
+            raise Stalled
         self.clock.time += self.seconds
-        return await super().read()
+        return await super().read(within_ms)
 
 
 @dataclass

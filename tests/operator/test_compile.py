@@ -34,17 +34,33 @@ def test_compiled_policy_is_what_the_gateway_loads() -> None:
     compiled = compile_text(TWO_TIERS, "p.toml", TODAY)
     policy = load(compiled.data)
     assert policy == compiled.policy
-    assert (policy.name, policy.default_tier, policy.max_attempts) == ("two", "low", 3)
+    assert (policy.name, policy.default_tier, policy.max_attempts) == ("two", "low", 4)
     assert policy.client_keys == ("OP_TEST_CLIENT_KEY",)
     assert policy.permissions.bypass == "ignore"
     assert policy.classifier.target is not None
     assert policy.classifier.target.id == "house/judge"
-    assert policy.timeouts.first_byte_ms == 60_000
+    assert policy.timeouts.first_content_ms == 60_000
+    assert policy.timeouts.whole_ms == 300_000
     assert policy.providers["house"].base_url == "http://127.0.0.1:9/v1"
     assert policy.providers["house"].key_prefix == ""
     assert [target.weight for target in policy.tiers["low"].targets] == [1, 0]
     assert policy.tiers["high"].targets[0].model == "b/with/slashes"
     assert policy.models["house/c"].images is False
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ("", (300_000, 600_000)),
+        ("[timeouts]\nwhole_ms = 9000\n", (300_000, 9_000)),
+        ("[timeouts]\nfirst_content_ms = 9000\n", (9_000, 600_000)),
+    ],
+)
+def test_a_tier_that_thinks(said: str, expected: tuple[int, int]) -> None:
+    """A tier named `reasoning` has more time, unless the file says how much."""
+    text = SMALL.replace('"all"', '"reasoning"') + said
+    timeouts = compile_text(text, "p.toml", TODAY).policy.tiers["reasoning"].timeouts
+    assert (timeouts.first_content_ms, timeouts.whole_ms) == expected
 
 
 def test_compiled_form_is_canonical_with_its_version_inside() -> None:

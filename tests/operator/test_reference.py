@@ -41,7 +41,7 @@ def test_every_field_is_described_with_an_example() -> None:
             assert field.description, f"{table.__name__}.{name}"
             assert field.examples or inner, f"{table.__name__}.{name}"
             assert f"`{name}`" in markdown() or f"[{name}" in markdown()
-    assert len(tables) == 12
+    assert len(tables) == 14
 
 
 def test_the_examples_together_are_a_policy() -> None:
