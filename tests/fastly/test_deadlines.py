@@ -170,7 +170,8 @@ def test_a_late_stall(late: Gateway, new_peer: NewPeer) -> None:
     answer = late.chat(stream=True)
     assert time.monotonic() - began < 8  # its backend would bear a minute
     assert b"upstream_stream_broken" in answer.content
-    assert late.record_of(answer)["attempts"][0]["outcome"] == "stalled"
+    # The provider might have gone on: it was the request's own time, the sandbox's, that was up.
+    assert late.record_of(answer)["attempts"][0]["outcome"] == "deadline"
 
 
 def test_a_declared_backend_keeps_them_too(tmp_path: Path, new_peer: NewPeer) -> None:
