@@ -315,7 +315,9 @@ def test_explain_calls_nobody(policy: Path) -> None:
     route = json.loads(result.stdout)
     assert route["decision"]["reason"] == "classifier_not_asked"
     assert (route["decision"]["tier"], route["asked"]) == ("low", False)
-    assert [item["target"] for item in route["plan"]] == ["house/a", "openai/gpt-4o-mini"]
+    plan = [(item["tier"], item["target"]) for item in route["plan"]]
+    assert plan[:2] == [("low", "house/a"), ("low", "openai/gpt-4o-mini")]
+    assert {tier for tier, _ in plan[2:]} == {"high"}
 
 
 def test_explain_leaves_out_targets_without_a_key(policy: Path) -> None:
