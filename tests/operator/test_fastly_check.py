@@ -49,6 +49,7 @@ key = "JUDGE_KEY"
 
 [timeouts]
 total_ms = 90_000
+first_content_ms = 30_000
 between_bytes_ms = 30_000
 
 [[tiers]]
@@ -441,7 +442,11 @@ def test_its_help_teaches_with_an_example() -> None:
 
 def test_the_docs_have_the_same_command_for_a_backend() -> None:
     """docs/fastly.md shows what the check prints for a policy with the default timeouts."""
-    text = changed(POLICY, "[timeouts]\ntotal_ms = 90_000\nbetween_bytes_ms = 30_000\n", "")
+    text = changed(
+        POLICY,
+        "[timeouts]\ntotal_ms = 90_000\nfirst_content_ms = 30_000\nbetween_bytes_ms = 30_000\n",
+        "",
+    )
     (openai,) = [
         item
         for item in wanted(compile_text(text, "edge.toml").policy)

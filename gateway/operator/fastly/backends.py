@@ -84,5 +84,11 @@ def _wanted(policy: Policy, provider: str) -> Wanted:
         is_here=is_loopback(base_url),
         # A whole answer may be silent until the request ends.
         first_byte_ms=min(policy.timeouts.total_ms, LONGEST_RUN_MS),
-        between_bytes_ms=min(policy.timeouts.between_bytes_ms, LONGEST_RUN_MS),
+        # A stream may be silent for longer before its first content.
+        between_bytes_ms=min(_longest_silence(policy), LONGEST_RUN_MS),
     )
+
+
+def _longest_silence(policy: Policy) -> int:
+    rows = [policy.timeouts, *[tier.timeouts for tier in policy.tiers.values()]]
+    return max([max(row.first_content_ms, row.between_bytes_ms) for row in rows])
