@@ -90,7 +90,7 @@ async def _try(
         and (facts.context or left.too_small + 1) <= left.too_small
     ):
         return None
-    if await health.enter(exchange.ports, target) == "open":
+    if await health.enter(exchange.ports, exchange.policy, target) == "open":
         left.open.append((plan, target))
         return None
     return await _ask(exchange, plan, target, left, again)

@@ -170,14 +170,19 @@ class OpenBreaker:
     until: float
 
 
+type Place = tuple[str, str | None]  # a provider's base URL, and the name of its key
+
+
 @dataclass(slots=True)
 class TargetHealth:
     """What an instance knows of a target's health.
 
-    `until`: not asked before, in seconds since 1970; None: it is well. `is_probed`: a request of
-    this instance is trying it. `read_at`: when the store was asked last, in monotonic seconds.
+    `place`: where that was seen. `until`: not asked before, in seconds since 1970; None: it is
+    well. `is_probed`: a request of this instance is trying it. `read_at`: when the store was asked
+    last, in monotonic seconds.
     """
 
+    place: Place
     window: Window = field(default_factory=Window)
     until: float | None = None
     is_probed: bool = False

@@ -7,9 +7,10 @@ import pytest
 
 from gateway.core.policy import Target
 from gateway.health import REREAD_SECONDS, key_of
-from gateway.hosts.memory import MemoryKv, Script
+from gateway.hosts.memory import MemoryKv, Script, run
 from gateway.ports import Unreachable
-from tests.flow.world import World, body, refusal, streamed, text, whole, world
+from tests.core.samples import compiled, provider
+from tests.flow.world import World, body, read, refusal, streamed, text, whole, world
 
 MEDIUM = "health/alpha/medium"
 SETTINGS = {
@@ -202,6 +203,36 @@ def test_one_models_failure_is_its_own() -> None:
     gateway.http.upstreams += [whole()]
     gateway.ask(body(model="alpha/small"))
     assert gateway.asked == ["alpha.test"]
+
+
+@pytest.mark.parametrize("change", [{"base_url": "https://new.test/v1"}, {"key": "OTHER_KEY"}])
+def test_a_mended_target_is_asked_at_once(change: dict[str, object]) -> None:
+    """A policy with another address or key for it does not wait for the old one's cooldown."""
+    gateway = opened(providers__alpha=provider("alpha"))
+    moved = {**provider("alpha"), **change}
+    gateway.kv.values["policy/active"] = compiled(health=SETTINGS, providers__alpha=moved)
+    gateway.http.upstreams += [whole()]
+    assert gateway.ask().headers["x-tiergate-provider"] == "alpha"
+    assert gateway.get("/readyz").json["open_targets"] == []
+
+
+def test_an_attempt_under_the_old_policy_says_nothing_of_the_new() -> None:
+    """A stream that breaks at an address that the policy has given up counts for nobody."""
+    easily = {**SETTINGS, "min_requests": 1}
+    gateway = world(streamed(text("a")), health=easily, providers__alpha=provider("alpha"))
+    moved = provider("alpha", base_url="https://new.test/v1")
+
+    async def go() -> None:
+        before = await gateway.begin(body(stream=True))
+        gateway.kv.values["policy/active"] = compiled(health=easily, providers__alpha=moved)
+        gateway.http.upstreams += [whole()]
+        await read(await gateway.begin())
+        await read(before)
+
+    run(go())
+    assert gateway.asked == ["alpha.test", "new.test"]
+    assert gateway.records[-1]["attempts"][0]["outcome"] == "cut"
+    assert MEDIUM not in gateway.kv.values
 
 
 def test_a_name_that_would_lead_out() -> None:

@@ -11,6 +11,7 @@ from gateway.hosts.memory import Canned
 from tests.flow.world import World, judged, whole, world
 
 KEYS = ("health/classifier", "health/alpha/medium", "health/beta/medium")
+PLACE = ["https://alpha.test/v1", "ALPHA_KEY"]
 MOMENTS = (
     st.integers()
     | st.floats()
@@ -20,7 +21,10 @@ MOMENTS = (
 )
 VALUES = st.binary(max_size=40) | st.fixed_dictionaries(
     {"open_until": MOMENTS},
-    optional={"target": st.sampled_from(["judge/mini", "alpha/medium", 1, None])},
+    optional={
+        "target": st.sampled_from(["judge/mini", "alpha/medium", 1, None]),
+        "at": st.sampled_from([PLACE, ["http://elsewhere.test", None], [1], [[], {}], None]),
+    },
 ).map(lambda value: json.dumps(value).encode())
 
 
@@ -47,6 +51,8 @@ def test_any_value(values: dict[str, bytes]) -> None:
 def test_a_moment_that_is_none(value: bytes) -> None:
     """A time that cannot be, or is further away than any pause, leaves the target open to all."""
     gateway = _gateway()
-    gateway.kv.values["health/alpha/medium"] = b'{"open_until": ' + value + b"}"
+    gateway.kv.values["health/alpha/medium"] = (
+        b'{"at": ["https://alpha.test/v1", "ALPHA"], "open_until": ' + value + b"}"
+    )
     gateway.ask()
     assert gateway.record["attempts"][0]["target"] == "alpha/medium"
