@@ -58,9 +58,6 @@ class Exchange:
         asked = [each for each in self.record.attempts if each.outcome is not Outcome.REFUSED]
         return len(asked) < self.policy.max_attempts and self.remaining_ms() > 0
 
-    def elapsed_ms(self) -> float:
-        return (self.ports.clock.monotonic() - self.record.started) * 1000
-
     def provider_of(self, target: Target) -> Provider:
         return self.policy.providers[target.provider]
 

@@ -60,7 +60,8 @@ async def read_answer(
         relay = Relay(exchange, target, upstream, started)
         await relay.hold()
         if relay.has_content:
-            record.first_content_ms = exchange.elapsed_ms()
+            now = exchange.ports.clock.monotonic()
+            record.first_content_ms = (now - record.started) * 1000
         return Answer(headers, relay)
     until = started + exchange.timeouts.whole_ms / 1000
     body = await _read_whole(exchange, upstream, exchange.ports.limits.answer, until)
@@ -112,15 +113,17 @@ async def _read_whole(
 ) -> bytes:
     """`until` in monotonic seconds."""
     clock = exchange.ports.clock
+    watched_from = 0.0 if is_watched else exchange.record.started + WATCHED_AFTER_SECONDS
+    until = min(until, exchange.deadline)
     parts: list[bytes] = []
     size = 0
     while True:
-        left = min(int((until - clock.monotonic()) * 1000), exchange.remaining_ms())
+        now = clock.monotonic()  # once: it is a call of the host
+        left = int((until - now) * 1000)
         if left <= 0:
-            is_over = exchange.remaining_ms() <= 0
+            is_over = until == exchange.deadline
             raise AttemptFailed(Outcome.DEADLINE if is_over else Outcome.STALLED)
-        is_watched = is_watched or exchange.elapsed_ms() >= WATCHED_AFTER_SECONDS * 1000
-        chunk = await upstream.read(left if is_watched else None)
+        chunk = await upstream.read(left if now >= watched_from else None)
         if not chunk:
             break
         size += len(chunk)

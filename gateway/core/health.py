@@ -5,6 +5,7 @@ least so many, or at once when its key was refused. One request after the cooldo
 closes the target, or opens it again. What says nothing of the target counts for nothing.
 """
 
+from collections import deque
 from dataclasses import dataclass, field
 
 from gateway.core.outcomes import RULES, Outcome
@@ -26,23 +27,22 @@ class HealthSettings:
 class Window:
     """The last attempts of a target: when, in monotonic seconds, and whether it failed."""
 
-    seen: list[tuple[float, bool]] = field(default_factory=list)
+    seen: deque[tuple[float, bool]] = field(default_factory=lambda: deque(maxlen=MAX_SEEN))
 
     def add(self, outcome: Outcome, now: float, settings: HealthSettings) -> bool:
         """Counts an attempt; whether the target is to be opened now."""
         sign = RULES[outcome].health
         if sign == "no sign":
             return False
-        since = now - settings.window_ms / 1000
-        self.seen = [item for item in self.seen[1 - MAX_SEEN :] if item[0] > since]
         self.seen.append((now, sign != "good"))
-        if sign == "broken":
-            return True
+        if sign != "bad":  # most are good: they cost no count
+            return sign == "broken"
+        since = now - settings.window_ms / 1000
+        while self.seen[0][0] <= since:
+            self.seen.popleft()
         failed = sum([is_failure for _, is_failure in self.seen])
-        return (
-            sign == "bad"
-            and len(self.seen) >= settings.min_requests
-            and failed >= settings.failure_share * len(self.seen)
+        return len(self.seen) >= settings.min_requests and failed >= settings.failure_share * len(
+            self.seen
         )
 
     def retract(self) -> None:

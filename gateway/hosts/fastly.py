@@ -58,7 +58,7 @@ MAX_RUN_SECONDS = 118.0
 MAX_TOTAL_MS = 108_000
 MAX_UPLOAD_MS = 30_000  # until a request's body is there; half of what nginx bears of silence alone
 MAX_AGE_SECONDS = 10.0
-MAX_VCPU_MS = 25
+MAX_VCPU_MS = 40
 # One that has sent so many takes no other: with ten attempts, the most that a policy may ask for,
 # and the classifier's call it makes 32.
 MAX_SENDS = 21
