@@ -1,21 +1,30 @@
-"""The tier by the classifier model: one request, a hard deadline, and no failure of its own.
+"""The tier that a judge gives: the embedded model, the classifier model, or the one where the other
+is not sure. No failure of its own.
 
-Whatever goes wrong ends in the default tier with a reason in the record. An outage is paid by the
-request that finds it; the breaker keeps the others from paying it too. A turn that is under way, as
-its tools' results come back, keeps its tier as long as the instance remembers it.
+The classifier model has one request and a hard deadline. Whatever goes wrong with it ends in what
+the embedded model says, or in the default tier, with a reason in the record. An outage is paid by
+the request that finds it; the breaker keeps the others from paying it too.
+
+A turn that is under way, as its tools' results come back, keeps its tier: the embedded model judges
+the turn that asked, and so says the same; what the classifier model said is remembered for as long
+as the instance lives.
 """
+
+from dataclasses import replace
 
 from gateway import breaker
 from gateway.core.chat import ChatRequest
-from gateway.core.classifier.excerpt import make_excerpt
+from gateway.core.classifier.excerpt import Excerpt, make_excerpt
+from gateway.core.classifier.model import judge
 from gateway.core.classifier.prompt import read_reply, write_question
 from gateway.core.decide import Decision, default
 from gateway.core.dialects import DIALECTS
 from gateway.core.outcomes import Outcome, of_status
-from gateway.core.policy import Policy
+from gateway.core.policy import Classifier, Policy
 from gateway.core.record import ClassifierCall, Record
 from gateway.outgoing import to_provider
 from gateway.ports import Ports, TransportError
+from gateway.weights import weights_of
 
 BREAKER = "classifier"
 _REFUSES_THE_WORDS = frozenset({400, 413, 422})  # a content filter, too long
@@ -28,11 +37,50 @@ async def classify(
 ) -> Decision:
     """The judged tier, or the default one with the reason why it could not be judged."""
     settings = policy.classifier
-    if settings.mode == "off" or settings.target is None:
+    if settings.mode == "off":
         return default(policy, "classifier_off")
     excerpt = make_excerpt(chat)
     if excerpt is None:
         return default(policy, "no_user_text")
+    embedded = None
+    if settings.mode != "model":
+        embedded = await _embedded(policy, excerpt, record, ports)
+        if embedded and (settings.mode == "local" or _is_sure(embedded, settings)):
+            return embedded
+        if settings.mode == "local":
+            return default(policy, "no_evidence")
+    asked = await _ask(policy, chat, excerpt, record, ports, remaining_ms)
+    return replace(embedded, reason=asked.reason) if embedded and asked.by == "default" else asked
+
+
+async def _embedded(
+    policy: Policy, excerpt: Excerpt, record: Record, ports: Ports
+) -> Decision | None:
+    """What the embedded model says; None if it has no evidence."""
+    weights = await weights_of(policy, ports)
+    found = judge(weights, excerpt, policy.classifier.lean)
+    if found is None:
+        return None
+    record.judged = found.probabilities
+    return Decision(policy.by_level[found.level], "local", confidence=found.confidence)
+
+
+def _is_sure(decision: Decision, settings: Classifier) -> bool:
+    return (decision.confidence or 0.0) >= settings.min_confidence
+
+
+async def _ask(
+    policy: Policy,
+    chat: ChatRequest,
+    excerpt: Excerpt,
+    record: Record,
+    ports: Ports,
+    remaining_ms: int,
+) -> Decision:
+    """What the classifier model says."""
+    settings = policy.classifier
+    if settings.target is None:
+        return default(policy, "classifier_off")
     turn = hash((policy.version, excerpt))
     known = ports.remembered.tiers
     if is_tool_loop(chat) and known.get(turn) in policy.tiers:

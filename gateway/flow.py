@@ -15,7 +15,7 @@ from gateway.classify import classify
 from gateway.core import counting, embeddings
 from gateway.core.asked import Asked, Chat, Count, Embeddings
 from gateway.core.chat import ChatRequest
-from gateway.core.decide import Controls, Decision, check_kept, decide, read_controls
+from gateway.core.decide import Controls, Decision, by_rule, check_kept, decide, read_controls
 from gateway.core.dialect import Dialect
 from gateway.core.errors import (
     BadRequest,
@@ -29,6 +29,7 @@ from gateway.core.http import Request, Response
 from gateway.core.plan import make_plans, steps_of
 from gateway.core.policy import Policy, Step, Tier, Timeouts
 from gateway.core.record import Record
+from gateway.core.rules import facts_of
 from gateway.endpoints import dialect_of, find_endpoint
 from gateway.exchange import Exchange, write_record
 from gateway.forward import forward
@@ -86,6 +87,9 @@ async def respond(request: Request, ports: Ports) -> Response:
             else:
                 record.is_stream = chat.is_stream
                 decided = decide(policy, chat, controls)
+                if decided is None:
+                    record.facts = facts_of(policy, chat)
+                    decided = by_rule(policy, record.facts, request.headers)
                 check_kept(decided, dialect.find_kept(chat))
                 decision = decided or await _judge(policy, chat, controls, record, ports)
                 steps = steps_of(policy, decision)

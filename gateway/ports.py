@@ -7,6 +7,7 @@ one of these, once.
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
+from gateway.core.classifier.model import Weights
 from gateway.core.health import Window
 from gateway.core.http import Headers, Outgoing
 from gateway.core.outcomes import Outcome
@@ -198,6 +199,7 @@ class Remembered:
     `policy_problem` says why `policy/active` is not what is served, None if it is.
     `good`, `good_stamp`: `policy/good`, once it was needed. `breakers`: the open ones, by name.
     `targets`: their health, by id. `tiers`: what was judged lately, by the hash of what was judged.
+    `weights`: those that stand for `weights_label`, which a policy names.
     """
 
     policy: Policy | None = None
@@ -209,6 +211,8 @@ class Remembered:
     health_stamps: dict[str, Stamp] = field(default_factory=dict)
     targets: dict[str, TargetHealth] = field(default_factory=dict)
     tiers: dict[int, str] = field(default_factory=dict)
+    weights: Weights | None = None
+    weights_label: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +231,7 @@ class Limits:
 class Ports:
     """A host, as the flow sees it.
 
+    `weights`: of the embedded model, as it came.
     `is_exposed`: other machines reach it, so that a policy without client keys is not served.
     """
 
@@ -237,6 +242,7 @@ class Ports:
     log: Log
     chance: Chance
     remembered: Remembered
+    weights: Weights
     is_exposed: bool = False
     limits: Limits = Limits()
 

@@ -22,7 +22,7 @@ class ChatRequest:
     """What a client asks, as far as the gateway must know it; `source` is all of it.
 
     `model` is None where the client named none. `answers`: how many it asks for (`n`).
-    `wants_usage`: it asked for usage in the stream.
+    `wants_usage`: it asked for usage in the stream. `wants_schema`: for an answer by a JSON Schema.
     """
 
     source: JsonObject
@@ -32,6 +32,7 @@ class ChatRequest:
     is_stream: bool
     wants_usage: bool
     has_tools: bool
+    wants_schema: bool = False
 
     @property
     def has_images(self) -> bool:

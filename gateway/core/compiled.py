@@ -17,6 +17,7 @@ from gateway.core.health import HealthSettings
 from gateway.core.members import HEADER_SAFE, Members
 from gateway.core.policy import (
     CLASSIFIER_MODES,
+    LEVELS,
     ON_UNSUPPORTED,
     PERMISSIONS,
     STREAM_GUARDS,
@@ -26,9 +27,11 @@ from gateway.core.policy import (
     Permissions,
     Policy,
     Price,
+    Rule,
     Target,
     Tier,
     Timeouts,
+    When,
 )
 from gateway.core.providers import LIMIT_MEMBERS, SIGNINGS, Provider
 
@@ -85,6 +88,7 @@ def load(data: bytes) -> Policy:
         cors_origins=root.optional_texts("cors_origins") or (),
         permissions=root.member("permissions", _permissions),
         classifier=root.member("classifier", _classifier),
+        rules=root.array("rules", _rule),
         timeouts=root.member("timeouts", _timeouts),
         health=root.member("health", _health),
         providers=providers,
@@ -122,11 +126,21 @@ def _check_references(policy: Policy) -> None:
         raise PolicyError("tiers", "is empty")
     if policy.default_tier not in policy.tiers:
         raise PolicyError("default_tier", "names no tier of the policy")
+    for number, rule in enumerate(policy.rules):
+        if rule.tier is not None and rule.tier not in policy.tiers:
+            raise PolicyError(f"rules[{number}].tier", "names no tier of the policy")
+        if rule.target is not None and rule.target.id not in policy.listed:
+            raise PolicyError(f"rules[{number}].model", "is in no tier, nor in [models]")
     used = [(f"models/tiers: {name}", target) for name, target in policy.listed.items()]
     used += [(f"embeddings: {target.id}", target) for target in policy.embeddings]
-    if policy.classifier.mode == "model":
+    mode = policy.classifier.mode
+    if mode in {"local", "hybrid"} and not policy.by_level:
+        raise PolicyError(
+            "tiers", f"must have a tier with a level for the classifier mode {mode!r}"
+        )
+    if mode in {"model", "hybrid"}:
         if policy.classifier.target is None:
-            raise PolicyError("classifier.model", "is missing for mode 'model'")
+            raise PolicyError("classifier.model", f"is missing for mode {mode!r}")
         used.append(("classifier.model", policy.classifier.target))
     for path, target in used:
         if target.provider not in policy.providers:
@@ -169,6 +183,7 @@ def _tier(members: Members) -> Tier:
     tier = Tier(
         name=members.word("name"),
         description=members.text("description"),
+        level=members.optional_choice("level", LEVELS),
         targets=members.array("targets", _target),
         timeouts=members.member("timeouts", _timeouts),
         stream_guard=members.choice("stream_guard", STREAM_GUARDS),
@@ -199,6 +214,31 @@ def _price(members: Members) -> Price:
     )
 
 
+def _rule(members: Members) -> Rule:
+    model = members.optional_text("model")
+    rule = Rule(
+        name=members.word("name"),
+        when=members.member("when", _when),
+        tier=members.optional_text("tier"),
+        target=target_from_id(model, members.at("model")) if model else None,
+    )
+    if (rule.tier is None) == (rule.target is None):
+        raise PolicyError(members.at("tier"), "and model: a rule has one of them")
+    return rule
+
+
+def _when(members: Members) -> When:
+    return When(
+        images=members.optional_flag("images"),
+        tools=members.optional_flag("tools"),
+        json_schema=members.optional_flag("json_schema"),
+        tokens_over=members.optional_integer("tokens_over"),
+        languages=members.optional_texts("languages") or (),
+        headers=members.texts("headers"),
+        metadata=members.texts("metadata"),
+    )
+
+
 def _classifier(members: Members) -> Classifier:
     mode = members.choice("mode", CLASSIFIER_MODES)
     model = members.optional_text("model")
@@ -208,6 +248,9 @@ def _classifier(members: Members) -> Classifier:
         timeout_ms=members.integer("timeout_ms", least=1),
         cooldown_ms=members.integer("cooldown_ms", least=1),
         options=members.anything("options"),
+        min_confidence=members.number("min_confidence", most=1),
+        lean=members.number("lean", least=-1, most=1),
+        weights=members.optional_text("weights"),
     )
 
 

@@ -1,7 +1,7 @@
 """Which tier serves a request, and why: what the client asked for, as far as the policy lets it.
 
-In this order: a tier by header, a tier or a model named in the body, bypass, else judged. Text
-inside the conversation has no say here.
+In this order: a tier by header, a tier or a model named in the body, bypass, a rule of the policy,
+else judged. Text inside the conversation has no say here.
 """
 
 from dataclasses import dataclass
@@ -11,8 +11,9 @@ from gateway.core.chat import ChatRequest
 from gateway.core.errors import BadRequest, Forbidden, NotFound
 from gateway.core.http import Headers
 from gateway.core.policy import Permission, Policy, StreamGuard, Target
+from gateway.core.rules import Facts, first_that_holds
 
-DecidedBy = Literal["forced", "bypass", "direct", "session", "model", "default"]
+DecidedBy = Literal["forced", "bypass", "direct", "rule", "session", "local", "model", "default"]
 
 AUTO = frozenset({"auto", "tiergate/auto"})
 OWN_PREFIX = "tiergate/"
@@ -32,7 +33,8 @@ class Controls:
 class Decision:
     """A tier and who decided it. `target` instead of a tier: exactly that model was asked for.
 
-    `reason` says why it is the default; `confidence` is 0-1, None where the judge has none.
+    `reason` says why it is the default, or which rule it was; `confidence` is 0-1, None where the
+    judge has none.
     """
 
     tier: str | None
@@ -97,6 +99,12 @@ def decide(policy: Policy, chat: ChatRequest, controls: Controls) -> Decision | 
             param="model",
         )
     return None
+
+
+def by_rule(policy: Policy, facts: Facts, headers: Headers) -> Decision | None:
+    """The decision of the first rule that holds, or None."""
+    rule = first_that_holds(policy, facts, headers)
+    return Decision(rule.tier, "rule", rule.target, reason=rule.name) if rule else None
 
 
 def check_kept(decision: Decision | None, param: str | None) -> None:

@@ -60,6 +60,20 @@ class Members:
             raise PolicyError(self.at(name), "must be true or false")
         return value
 
+    def optional_flag(self, name: str) -> bool | None:
+        if self._rest.get(name, ...) is None:
+            self._rest.pop(name)
+            return None
+        return self.flag(name)
+
+    def texts(self, name: str) -> dict[str, str]:
+        """An object whose values are strings."""
+        value = self.anything(name)
+        for key, item in value.items():
+            if not isinstance(item, str):
+                raise PolicyError(f"{self.at(name)}.{key}", "must be a string")
+        return cast(dict[str, str], value)
+
     def integer(self, name: str, least: int = 0) -> int:
         value = self.take(name)
         if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= _MOST:
@@ -72,11 +86,12 @@ class Members:
             return None
         return self.integer(name)
 
-    def number(self, name: str) -> float:
+    def number(self, name: str, least: float = 0, most: float = _MOST) -> float:
         value = self.take(name)
         is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if not is_number or not 0 <= cast(float, value) <= _MOST:
-            raise PolicyError(self.at(name), "must be a number from 0 to 2**53")
+        if not is_number or not least <= cast(float, value) <= most:
+            shown = "2**53" if most == _MOST else most
+            raise PolicyError(self.at(name), f"must be a number from {least} to {shown}")
         return float(cast(float, value))
 
     def optional_number(self, name: str) -> float | None:
@@ -91,6 +106,12 @@ class Members:
             if known == value:
                 return known
         raise PolicyError(self.at(name), f"must be one of {', '.join(choices)}")
+
+    def optional_choice[T: str](self, name: str, choices: tuple[T, ...]) -> T | None:
+        if self._rest.get(name, ...) is None:
+            self._rest.pop(name)
+            return None
+        return self.choice(name, choices)
 
     def anything(self, name: str) -> dict[str, object]:
         value = self.take(name)

@@ -1,5 +1,6 @@
 """The policy as the gateway uses it; `core.compiled` reads its stored form."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
@@ -8,15 +9,17 @@ from gateway.core.providers import Provider
 
 Permission = Literal["allow", "ignore", "reject"]
 StreamGuard = Literal["content", "full"]
-ClassifierMode = Literal["model", "off"]
+ClassifierMode = Literal["model", "local", "hybrid", "off"]
 UnknownModel = Literal["classify", "reject"]
 OnUnsupported = Literal["reject", "drop"]
+Level = Literal["fast", "balanced", "quality", "reasoning"]
 
 PERMISSIONS: tuple[Permission, ...] = get_args(Permission)
 CLASSIFIER_MODES: tuple[ClassifierMode, ...] = get_args(ClassifierMode)
 UNKNOWN_MODELS: tuple[UnknownModel, ...] = get_args(UnknownModel)
 STREAM_GUARDS: tuple[StreamGuard, ...] = get_args(StreamGuard)
 ON_UNSUPPORTED: tuple[OnUnsupported, ...] = get_args(OnUnsupported)
+LEVELS: tuple[Level, ...] = get_args(Level)  # of difficulty, easiest first: docs/tiers.md
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +56,14 @@ class Timeouts:
 
 @dataclass(frozen=True, slots=True)
 class Tier:
-    """A named level of difficulty, who answers it, and how long they may take."""
+    """A named level of difficulty, who answers it, and how long they may take.
+
+    `level`: which of the levels that the embedded model tells apart it is for, if any.
+    """
 
     name: str
     description: str
+    level: Level | None
     targets: tuple[Target, ...]
     timeouts: Timeouts
     stream_guard: StreamGuard
@@ -92,13 +99,47 @@ class Price:
 
 @dataclass(frozen=True, slots=True)
 class Classifier:
-    """How a tier is judged. `options` are members added to the request to the model."""
+    """How a tier is judged.
+
+    mode: by the embedded model ("local"), by `target` ("model"), by `target` where the embedded
+        model's confidence is under `min_confidence` ("hybrid"), not at all ("off").
+    options: members added to the request to the model.
+    lean: from -1 (cheap) to 1 (safe), for the embedded model.
+    weights: the label of a weights file in the store; None: the one that is built in.
+    """
 
     mode: ClassifierMode
     target: Target | None
     timeout_ms: int
     cooldown_ms: int
     options: dict[str, object]
+    min_confidence: float
+    lean: float
+    weights: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class When:
+    """Conditions of a rule; those that are None or empty ask nothing. `tokens_over`: about how many
+    tokens the request must have more than. `headers`, `metadata`: what must equal, by name."""
+
+    images: bool | None
+    tools: bool | None
+    json_schema: bool | None
+    tokens_over: int | None
+    languages: tuple[str, ...]
+    headers: dict[str, str]
+    metadata: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Where requests go of which `when` holds: to a tier, or to one target."""
+
+    name: str
+    when: When
+    tier: str | None
+    target: Target | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +161,11 @@ class Policy:
     on_unsupported: what becomes of parameters that a target's dialect cannot carry.
     client_keys: NAMES of secrets; None: anyone who reaches us may call.
     timeouts, stream_guard: where no tier was decided; each tier has its own.
+    rules: what routes before anything is judged, in order.
     embeddings: the targets of that endpoint; the first one's model serves those who name none.
     listed: every target that clients can reach for a chat, by id.
+    by_level: the tier that serves a level: its own, else that of the next higher one, else of the
+        highest there is. Empty if no tier has a level.
     label: `name@version`.
     """
 
@@ -138,6 +182,7 @@ class Policy:
     cors_origins: tuple[str, ...]
     permissions: Permissions
     classifier: Classifier
+    rules: tuple[Rule, ...]
     timeouts: Timeouts
     health: HealthSettings
     providers: dict[str, Provider]
@@ -147,9 +192,15 @@ class Policy:
     prices: dict[str, Price]
     listed: dict[str, Target]
     label: str = field(init=False)
+    by_level: dict[Level, str] = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "label", f"{self.name}@{self.version}")
+        object.__setattr__(self, "by_level", _by_level(self.tiers.values()))
+
+    @property
+    def asks_for_language(self) -> bool:
+        return any(rule.when.languages for rule in self.rules)
 
     def tier_of(self, target: Target) -> Tier | None:
         """The highest tier that has this target."""
@@ -161,3 +212,16 @@ class Policy:
         names = list(self.client_keys or ())
         names += [row.key for row in self.providers.values() if row.key]
         return tuple(dict.fromkeys(names))
+
+
+def _by_level(tiers: Iterable[Tier]) -> dict[Level, str]:
+    own: dict[Level, str] = {}
+    for tier in tiers:
+        if tier.level:
+            own.setdefault(tier.level, tier.name)
+    found: dict[Level, str] = {}
+    for place, level in enumerate(LEVELS):
+        fit = [own[each] for each in (*LEVELS[place:], *LEVELS[:place][::-1]) if each in own]
+        if fit:
+            found[level] = fit[0]
+    return found

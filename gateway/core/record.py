@@ -13,7 +13,8 @@ from gateway.core.chat import Usage
 from gateway.core.decide import Decision
 from gateway.core.http import HeaderPairs
 from gateway.core.outcomes import Attempt, Outcome
-from gateway.core.policy import Policy, Target
+from gateway.core.policy import LEVELS, Policy, Target
+from gateway.core.rules import Facts
 
 SCHEMA = 1
 MAX_NAME = 80  # characters of a client's name of a member
@@ -34,7 +35,8 @@ class ClassifierCall:
 @dataclass(slots=True)
 class Record:
     """Filled step by step. `time` is seconds since 1970; `started` is monotonic; `vcpu_started`
-    is what the instance had used by then, where the host says."""
+    is what the instance had used by then, where the host says. `facts`: what rules could ask,
+    where something was to be decided. `judged`: the embedded model's probability of each level."""
 
     request_id: str
     time: float
@@ -44,6 +46,8 @@ class Record:
     policy: Policy | None = None
     is_stream: bool = False
     decision: Decision | None = None
+    facts: Facts | None = None
+    judged: tuple[float, ...] | None = None
     classifier: ClassifierCall | None = None
     attempts: list[Attempt] = field(default_factory=list)
     answered_by: Target | None = None
@@ -139,6 +143,17 @@ class Record:
                 reason=decision.reason,
                 confidence=decision.confidence,
             )
+        if facts := self.facts:
+            values["facts"] = _present(
+                images=facts.images,
+                tools=facts.tools,
+                json_schema=facts.json_schema,
+                tokens=facts.tokens,
+                language=facts.language,
+            )
+        if self.judged:
+            shares = [round(share, 4) for share in self.judged]
+            values["judged"] = dict(zip(LEVELS, shares, strict=True))
         if self.classifier:
             values["classifier"] = self._classifier(self.classifier)
         if self.answered_by:

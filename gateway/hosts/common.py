@@ -5,8 +5,10 @@ import json
 import os
 import time
 from collections.abc import Coroutine
+from pathlib import Path
 from random import Random
 
+from gateway.core.classifier.model import read_weights
 from gateway.core.http import Headers, Response
 
 # The answer when the host's own code fails.
@@ -16,6 +18,10 @@ HOST_FAILURE = Response(
     b'{"error": {"message": "The gateway failed; this is a defect of its own.", '
     b'"type": "server_error", "param": null, "code": "internal_error"}}',
 )
+
+WEIGHTS_FILE = Path(__file__).parents[1] / "core" / "classifier" / "embedded.weights"
+# Read when a component is built: its memory is kept as it is then.
+WEIGHTS = read_weights(WEIGHTS_FILE.read_bytes())
 
 
 class SystemClock:

@@ -25,6 +25,7 @@ from gateway.flow import MAX_REQUEST_HEADERS, respond
 from gateway.hosts.cached import CachedKv
 from gateway.hosts.common import (
     HOST_FAILURE,
+    WEIGHTS,
     SystemChance,
     SystemClock,
     content_length,
@@ -92,6 +93,7 @@ class Sandbox:
             log,
             SystemChance(),
             Remembered(),
+            WEIGHTS,
             is_exposed=compute_runtime.get_hostname() != "localhost",  # what Viceroy says
         )
 

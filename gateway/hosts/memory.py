@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gateway.core.http import Headers, Outgoing
+from gateway.hosts.common import WEIGHTS, secret_value
 from gateway.hosts.common import run as run  # noqa: PLC0414 - for those who drive this host
-from gateway.hosts.common import secret_value
 from gateway.policies import ACTIVE, GOOD
 from gateway.ports import (
     UNCHANGED,
@@ -195,4 +195,5 @@ def memory_ports(
         log=MemoryLog(),
         chance=MemoryChance(list(draws)),
         remembered=Remembered(),
+        weights=WEIGHTS,
     )

@@ -22,6 +22,7 @@ from gateway.core.http import BodyStream, Headers, Request, Response
 from gateway.flow import respond
 from gateway.hosts.common import (
     HOST_FAILURE,
+    WEIGHTS,
     SystemChance,
     SystemClock,
     content_length,
@@ -220,6 +221,7 @@ def _ports(spare: SpareTrailers) -> Ports:
         at.log,
         at.chance,
         at.remembered,
+        WEIGHTS,
         is_exposed=at.secrets.get(EXPOSED) is not None,
     )
 

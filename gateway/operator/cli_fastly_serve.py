@@ -58,7 +58,7 @@ def serve(
         secrets = [name for name in compiled.policy.secret_names() if name not in missing]
         with TemporaryDirectory(prefix="tiergate-") as folder:
             seed, config = Path(folder) / "kv.json", Path(folder) / "fastly.toml"
-            publish(SeedStore(seed), compiled.data)
+            publish(SeedStore(seed), compiled.data, compiled.weights)
             config.write_text(manifest(seed, secrets), "utf-8")
             command = viceroy_command(viceroy, program, config, socket_address(address, free))
             serve_until_stopped(

@@ -98,7 +98,7 @@ def publish_file(
     with reported(as_json=as_json, publishes=True):
         compiled = compile_file(file)
         store = open_store(to)
-        published = publish(store, compiled.data)
+        published = publish(store, compiled.data, compiled.weights)
         warnings = [*compiled.warnings, *_out_of_reach(compiled.policy, store)]
         _say_published(published, store, as_json=as_json, warnings=warnings)
 

@@ -69,7 +69,7 @@ def serve(
             os.environ,
             secrets=secret or [],
         )
-        published = publish(store, compiled.data)
+        published = publish(store, compiled.data, compiled.weights)
         file, where = shlex.quote(str(policy)), shlex.quote(f"dir:{kv}")
         serve_until_stopped(
             lambda: Wasmtime(command, address, port),

@@ -15,8 +15,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from gateway.core import compiled as core
+from gateway.core.classifier.model import WeightsError, read_weights
 from gateway.core.errors import PolicyError
-from gateway.core.policy import Policy, Price
+from gateway.core.policy import LEVELS, Policy, Price
 from gateway.core.providers import PROVIDERS, Provider
 from gateway.operator.fields import Names, is_loopback
 from gateway.operator.model_facts import judge_of, models_of, prices_of, used
@@ -36,11 +37,13 @@ REASONING_MS = {"first_content_ms": 300_000, "whole_ms": 600_000}
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """The compiled bytes, what the gateway reads in them, and what the operator should know."""
+    """The compiled bytes, what the gateway reads in them, and what the operator should know.
+    `weights`: the file that the policy names for its classifier."""
 
     data: bytes
     policy: Policy
     warnings: list[str]
+    weights: bytes | None = None
 
 
 def compile_file(path: Path, today: date | None = None) -> Compiled:
@@ -50,11 +53,14 @@ def compile_file(path: Path, today: date | None = None) -> Compiled:
     except UnicodeDecodeError as error:
         problem = Problem(str(path), f"byte {error.start}", "not UTF-8: save the file as UTF-8")
         raise PolicyInvalid([problem]) from None
-    return compile_text(text, str(path), today)
+    return compile_text(text, str(path), today, path.parent)
 
 
-def compile_text(text: str, file: str, today: date | None = None) -> Compiled:
-    """The policy in a TOML text; `file` names it in problems. `today` chooses among prices."""
+def compile_text(
+    text: str, file: str, today: date | None = None, folder: Path = Path()
+) -> Compiled:
+    """The policy in a TOML text; `file` names it in problems. `today` chooses among prices; files
+    that it names are looked for from `folder`."""
     try:
         raw = tomllib.loads(text.replace("\r\n", "\n"))
     except tomllib.TOMLDecodeError as error:
@@ -65,7 +71,9 @@ def compile_text(text: str, file: str, today: date | None = None) -> Compiled:
     source = _validated(raw, file)
     providers = _used_providers(source)
     prices, warnings = prices_of(source, providers, today or datetime.now(UTC).date())
-    value = _compiled(source, providers, prices)
+    weights = _weights(source, file, folder)
+    label = read_weights(weights).label if weights else None
+    value = _compiled(source, providers, prices, label)
     data = core.canonical(value)
     if len(data) > MAX_COMPILED_BYTES:
         size = f"is {len(data)} bytes compiled, and {MAX_COMPILED_BYTES} is the limit"
@@ -76,7 +84,23 @@ def compile_text(text: str, file: str, today: date | None = None) -> Compiled:
         # Ours to fix: what the schema lets through must load.
         problem = Problem(file, error.path or "the file", f"does not load: {error.problem}")
         raise PolicyInvalid([problem]) from None
-    return Compiled(data, policy, [*_address_warnings(policy), *warnings])
+    return Compiled(data, policy, [*_address_warnings(policy), *warnings], weights)
+
+
+def _weights(source: PolicyFile, file: str, folder: Path) -> bytes | None:
+    name = source.classifier.weights if source.classifier else None
+    if name is None:
+        return None
+    try:
+        data = (folder / name).read_bytes()
+        read_weights(data)
+    except OSError as error:
+        problem = f"cannot read {folder / name}: {error.strerror}"
+    except WeightsError as error:
+        problem = f"cannot use {folder / name}: {error}"
+    else:
+        return data
+    raise PolicyInvalid([Problem(file, "classifier.weights", problem)])
 
 
 def _validated(raw: dict[str, object], file: str) -> PolicyFile:
@@ -167,7 +191,10 @@ def _address_warnings(policy: Policy) -> Iterator[str]:
 
 
 def _compiled(
-    source: PolicyFile, providers: dict[str, Provider], prices: dict[str, Price]
+    source: PolicyFile,
+    providers: dict[str, Provider],
+    prices: dict[str, Price],
+    weights: str | None,
 ) -> dict[str, object]:
     classifier = source.classifier or ClassifierTable(mode="off")
     value: dict[str, object] = {
@@ -189,7 +216,19 @@ def _compiled(
             "timeout_ms": classifier.timeout_ms,
             "cooldown_ms": classifier.cooldown_ms,
             "options": classifier.options,
+            "min_confidence": classifier.min_confidence,
+            "lean": classifier.lean,
+            "weights": weights,
         },
+        "rules": [
+            {
+                "name": rule.name,
+                "when": rule.when.model_dump(),
+                "tier": None if "/" in rule.to else rule.to,
+                "model": rule.to if "/" in rule.to else None,
+            }
+            for rule in source.rules
+        ],
         "timeouts": source.timeouts.model_dump(),
         "health": source.health.model_dump(),
         "providers": {
@@ -205,6 +244,7 @@ def _compiled(
             {
                 "name": tier.name,
                 "description": tier.description.strip(),
+                "level": tier.level or next((one for one in LEVELS if one == tier.name), None),
                 "timeouts": _tier_timeouts(source, tier),
                 "stream_guard": tier.stream_guard or source.stream_guard,
                 "targets": [

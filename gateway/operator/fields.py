@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
+from pydantic import AfterValidator, Field, ValidationInfo
 from pydantic_core import PydanticCustomError
 
-from gateway.core.policy import ClassifierMode
+from gateway.core.language import LANGUAGES
 from gateway.operator.suggest import did_you_mean
 
 LONGEST_MS = 86_400_000  # A day: no provider keeps a request open longer.
@@ -100,6 +100,12 @@ PolicyName = Annotated[
 HeaderName = Annotated[
     str,
     *_text(r"[a-z0-9][a-z0-9-]{0,63}", "must be a header's name in lower case: a-z, 0-9 and -"),
+]
+HeaderValue = Annotated[
+    str, *_text(r"[ -~]{1,200}", "must be printable ASCII, 200 characters at most")
+]
+RuleName = Annotated[
+    str, *_text(r"[A-Za-z0-9_-]{1,64}", "must be 1 to 64 letters, digits, '-' and '_'")
 ]
 Description = Annotated[
     str,
@@ -209,10 +215,14 @@ def _key_header(value: str) -> str:
     return value
 
 
-def _classifier_mode(value: object) -> object:
-    if value in {"local", "hybrid"}:
-        raise broken("comes with the embedded classifier, not in this version; use model or off")
+def _language(value: str) -> str:
+    if value not in LANGUAGES:
+        raise broken(f"must be a language the gateway tells apart: {', '.join(sorted(LANGUAGES))}")
     return value
+
+
+def _tier_or_model(value: str, info: ValidationInfo) -> str:
+    return value if "/" in value else _known_tier(value, info)
 
 
 def _judge_options(value: dict[str, object]) -> dict[str, object]:
@@ -256,6 +266,7 @@ KeyHeader = Annotated[HeaderName, AfterValidator(_key_header)]
 KeyPrefix = Annotated[
     str, *_text(r"[A-Za-z-]{0,15} ?", "must be a word like 'Bearer ' or empty, never a key")
 ]
-JudgeMode = Annotated[ClassifierMode, BeforeValidator(_classifier_mode)]
+LanguageCode = Annotated[str, AfterValidator(_language)]
 JudgeOptions = Annotated[dict[str, object], AfterValidator(_judge_options)]
 DefaultTier = Annotated[str, AfterValidator(_known_tier)]
+TierOrModel = Annotated[str, AfterValidator(_tier_or_model)]

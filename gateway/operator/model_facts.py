@@ -19,7 +19,7 @@ def listed(source: PolicyFile) -> list[str]:
 
 def judge_of(source: PolicyFile) -> str | None:
     table = source.classifier
-    return table.model if table and table.mode == "model" else None
+    return table.model if table and table.mode in {"model", "hybrid"} else None
 
 
 def used(source: PolicyFile) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field, field_validator
 
-from gateway.core.policy import OnUnsupported, StreamGuard, UnknownModel
+from gateway.core.policy import Level, OnUnsupported, StreamGuard, UnknownModel
 from gateway.operator.fields import (
     DefaultTier,
     Description,
@@ -25,6 +25,7 @@ from gateway.operator.schema_behaviour import (
     CorsTable,
     HeadersTable,
     HealthTable,
+    RuleTable,
     Table,
     TierTimeoutsTable,
     TimeoutsTable,
@@ -72,6 +73,13 @@ class TierTable(Table):
     description: Description = Field(
         description="What belongs here, in words: the classifier is asked with them.",
         examples=["Lookups, short rewrites, classification, small talk"],
+    )
+    level: Level | None = Field(
+        default=None,
+        description="Which level of difficulty it is for, as the embedded model tells them apart:"
+        " `fast`, `balanced`, `quality` or `reasoning`. Needed only if the tier's name is none of"
+        " them. A level that no tier has is served by the next higher one's tier.",
+        examples=["balanced"],
     )
     targets: list[
         Annotated[
@@ -164,6 +172,11 @@ class PolicyFile(Table):
         default=HeadersTable(), description="What clients may decide for themselves."
     )
     classifier: ClassifierTable | None = Field(default=None, description="How a tier is judged.")
+    rules: list[RuleTable] = Field(
+        default_factory=list,
+        max_length=100,
+        description="What routes before anything is judged; the first that holds decides.",
+    )
     timeouts: TimeoutsTable = Field(
         default=TimeoutsTable(), description="Deadlines, in milliseconds."
     )
@@ -183,11 +196,20 @@ class PolicyFile(Table):
         default_factory=dict, description="Prices of your own."
     )
 
+    @field_validator("rules")
+    @classmethod
+    def _are_told_apart(cls, rules: list[RuleTable]) -> list[RuleTable]:
+        names = [rule.name for rule in rules]
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            raise broken(f"must each have a name of its own: {twice} is there twice")
+        return rules
+
     @field_validator("classifier")
     @classmethod
     def _has_a_judge(cls, classifier: ClassifierTable | None) -> ClassifierTable | None:
-        if classifier and classifier.mode == "model" and classifier.model is None:
-            raise broken("must have a `model` for mode 'model', like inception/mercury-2")
+        mode = classifier.mode if classifier else "off"
+        if classifier and mode in {"model", "hybrid"} and classifier.model is None:
+            raise broken(f"must have a `model` for mode {mode!r}, like inception/mercury-2")
         return classifier
 
 

@@ -1,16 +1,21 @@
 """Tables of the policy file that say how the gateway behaves: who may call, who judges, how long
 anything may take. The file itself is in schema.py."""
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from gateway.core.policy import Permission
+from gateway.core.policy import ClassifierMode, Permission
 from gateway.operator.fields import (
-    JudgeMode,
+    HeaderName,
+    HeaderValue,
     JudgeOptions,
+    LanguageCode,
     Milliseconds,
     ModelId,
     Origin,
+    RuleName,
     SecretName,
+    TierOrModel,
+    broken,
 )
 
 
@@ -73,17 +78,41 @@ class CorsTable(Table):
 class ClassifierTable(Table):
     """How a request's tier is judged. Without it nothing is judged: the default tier answers."""
 
-    mode: JudgeMode = Field(
+    mode: ClassifierMode = Field(
         default="model",
-        description="`model`: one request to `model`, asked with the tiers' descriptions. `off`:"
-        " no judging, every `auto` request goes to the default tier.",
-        examples=["model"],
+        description="`local`: the embedded model, in well under a millisecond, without a call."
+        " `model`: one request to `model`, asked with the tiers' descriptions. `hybrid`: that"
+        " request only where the embedded model is not sure. `off`: no judging, every `auto`"
+        " request goes to the default tier.",
+        examples=["hybrid"],
     )
     model: ModelId | None = Field(
         default=None,
-        description="Who judges, as `provider/model`. Required for mode `model`. It must support"
-        " structured output and should answer well within `timeout_ms`.",
+        description="Who judges, as `provider/model`. Required for `model` and `hybrid`. It must"
+        " support structured output and should answer well within `timeout_ms`.",
         examples=["inception/mercury-2"],
+    )
+    min_confidence: float = Field(
+        default=0.6,
+        ge=0,
+        le=1,
+        description="For `hybrid`: where the embedded model is less sure, `model` is asked. From 0"
+        " to 1, the share of such judgements that is right.",
+        examples=[0.7],
+    )
+    lean: float = Field(
+        default=0.0,
+        ge=-1,
+        le=1,
+        description="For `local` and `hybrid`: -1 sends whatever is in doubt to a cheaper tier, 1"
+        " to a better one. docs/tiers.md has a table of what that trades.",
+        examples=[0.3],
+    )
+    weights: str | None = Field(
+        default=None,
+        description="A weights file of your own, made by `tiergate train`; its path from this"
+        " file's folder. Without it the embedded model judges as it came.",
+        examples=["ours.weights"],
     )
     timeout_ms: Milliseconds = Field(
         default=800,
@@ -102,6 +131,69 @@ class ClassifierTable(Table):
         " Low reasoning effort keeps it fast. Not `model`, `messages`, `response_format` or"
         " `stream`, which are the gateway's.",
         examples=[{"reasoning_effort": "low"}],
+    )
+
+
+class WhenTable(Table):
+    """Conditions of a rule: all that are written must hold."""
+
+    images: bool | None = Field(
+        default=None, description="The request shows images, or none.", examples=[True]
+    )
+    tools: bool | None = Field(
+        default=None, description="The request offers tools, or none.", examples=[True]
+    )
+    json_schema: bool | None = Field(
+        default=None,
+        description="The request asks for an answer by a JSON Schema, or does not.",
+        examples=[False],
+    )
+    tokens_over: int | None = Field(
+        default=None,
+        ge=0,
+        le=100_000_000,
+        description="The request has more tokens, about: a quarter of its bytes.",
+        examples=[50_000],
+    )
+    languages: list[LanguageCode] = Field(
+        default_factory=list,
+        description="The last user turn is in one of these languages, by ISO 639-1. It holds only"
+        " where the language is clear.",
+        examples=[["ja", "ko"]],
+    )
+    headers: dict[HeaderName, HeaderValue] = Field(
+        default_factory=dict,
+        description="Request headers that have exactly these values. A client can send what it"
+        " likes: nothing that must be kept from it may hang on them.",
+        examples=[{"x-team": "support"}],
+    )
+    metadata: dict[str, str] = Field(
+        default_factory=dict,
+        description="Members of the request's `metadata` that have exactly these values.",
+        examples=[{"feature": "autocomplete"}],
+    )
+
+    @model_validator(mode="after")
+    def _says_something(self) -> "WhenTable":
+        if not self.model_fields_set:
+            raise broken("must have a condition: an empty one would hold for every request")
+        return self
+
+
+class RuleTable(Table):
+    """Where requests go that need no judging. The first rule that holds decides."""
+
+    name: RuleName = Field(
+        description="What the decision record calls it: letters, digits, `-` and `_`.",
+        examples=["long-input"],
+    )
+    when: WhenTable = Field(
+        description="Its conditions, a table.", examples=[{"tokens_over": 50_000}]
+    )
+    to: TierOrModel = Field(
+        description="A tier's name; or `provider/model`, the one model that serves them: it must be"
+        " in a tier, or under `[models]`.",
+        examples=["fast"],
     )
 
 

@@ -21,6 +21,7 @@ from gateway.core.errors import PolicyError
 from gateway.core.policy import Policy
 from gateway.operator.policystore import PolicyStore, StoreError, check_key
 from gateway.policies import ACTIVE, GOOD
+from gateway.weights import PREFIX as WEIGHTS_PREFIX
 
 __all__ = [
     "DEFAULT_STORE",
@@ -162,8 +163,9 @@ class HistoryEntry:
     problem: str | None
 
 
-def publish(store: PolicyStore, data: bytes) -> Published:
-    """Makes a compiled policy the active one. Raises PolicyError if it does not load.
+def publish(store: PolicyStore, data: bytes, weights: bytes | None = None) -> Published:
+    """Makes a compiled policy the active one. `weights`: the file that its classifier names, if it
+    names one; it is written first. Raises PolicyError if it does not load.
 
     Raises StoreError too where anyone could call: a public store takes no policy without keys.
     """
@@ -174,6 +176,8 @@ def publish(store: PolicyStore, data: bytes) -> Published:
             ' anyone call. Add to the policy file:\n\n  [client]\n  keys = ["TIERGATE_KEY"]\n\n'
             "and store the key that clients must send as the secret TIERGATE_KEY"
         )
+    if weights is not None:
+        _keep_weights(store, policy, weights)
     entries = _entries(store)
     before = _before(store)
     if store.read(ACTIVE) == data == store.read(GOOD) and (key := _newest_with(store, data)):
@@ -184,9 +188,38 @@ def publish(store: PolicyStore, data: bytes) -> Published:
         store.write(entries[-1], data)
     store.write(GOOD, data)
     store.write(ACTIVE, data)
-    for old in entries[:-KEPT]:
-        store.delete(old)
+    _forget(store, entries[:-KEPT], entries[-KEPT:])
     return Published(policy, changed=True, n=_number(entries[-1]), before=before)
+
+
+def _forget(store: PolicyStore, old: list[str], kept: list[str]) -> None:
+    """Deletes old entries, and the weights that only they name."""
+    if not old:
+        return
+    needed = {_weights_named(store, entry) for entry in kept}
+    for entry in old:
+        weights = _weights_named(store, entry)
+        store.delete(entry)
+        if weights is not None and weights not in needed:
+            store.delete(weights)
+
+
+def _weights_named(store: PolicyStore, entry: str) -> str | None:
+    try:
+        policy = load(store.read(entry) or b"")
+    except PolicyError:
+        return None
+    return _weights_key(policy) if policy.classifier.weights else None
+
+
+def _keep_weights(store: PolicyStore, policy: Policy, weights: bytes) -> None:
+    key = _weights_key(policy)
+    if store.read(key) != weights:
+        store.write(key, weights)
+
+
+def _weights_key(policy: Policy) -> str:
+    return f"{WEIGHTS_PREFIX}{policy.classifier.weights}"
 
 
 def rollback(store: PolicyStore, version: str | None = None) -> Published:

@@ -8,7 +8,7 @@ from typing import Any
 from gateway.core.chat import ChatRequest
 from gateway.core.compiled import canonical, load, version_of
 from gateway.core.dialects.openai_chat.parsing import parse_request
-from gateway.core.policy import Policy
+from gateway.core.policy import LEVELS, Policy
 from gateway.core.providers import Provider
 
 TIERS = ("fast", "balanced", "quality")
@@ -64,7 +64,11 @@ _SAMPLE: dict[str, Any] = {
         "timeout_ms": 800,
         "cooldown_ms": 30_000,
         "options": {},
+        "min_confidence": 0.6,
+        "lean": 0.0,
+        "weights": None,
     },
+    "rules": [],
     "timeouts": TIMEOUTS,
     "health": {
         "min_requests": 100,
@@ -113,6 +117,7 @@ def sample(**changes: object) -> dict[str, Any]:
         assert last in place, path
         place[last] = new
     for tier in value["tiers"] if isinstance(value["tiers"], list) else ():
+        tier.setdefault("level", tier.get("name") if tier.get("name") in LEVELS else None)
         tier.setdefault("timeouts", copy.deepcopy(value["timeouts"]))
         tier.setdefault("stream_guard", value["stream_guard"])
     for facts in value["models"].values():

@@ -25,7 +25,10 @@ FULL = sample(
     providers__alpha=provider("alpha", passes=["x-title"]),
 )
 TABLES = ("providers", "models", "prices")
-NULLABLE = {"key", "key_prefix", "passes", "refuses", "cached_input", "client_keys", "cors_origins"}
+NULLABLE = {
+    "key", "key_prefix", "passes", "refuses", "cached_input", "client_keys", "cors_origins",
+    "level",
+}  # fmt: skip
 WRONG: dict[type, list[object]] = {
     str: [1, "", None, [], {}, True],
     int: ["1", 1.5, -1, None, True, []],
@@ -116,6 +119,7 @@ def test_each_member_must_be_there(place: Place) -> None:
         for wrong in WRONG.get(type(value), [])
         if not (wrong is None and place[-1] in NULLABLE)
         and not (place[-1] in {"tiers", "targets"} and wrong == [])
+        and not (place[-1] == "lean" and wrong == -0.5)
     ],
     ids=lambda item: shown(item) if isinstance(item, tuple) else repr(item),
 )
@@ -238,7 +242,11 @@ def test_an_older_format_is_named() -> None:
         ({"tiers": []}, "tiers"),
         ({"default_tier": "none"}, "default_tier"),
         ({"classifier__mode": "model"}, "classifier.model"),
-        ({"classifier__mode": "local"}, "classifier.mode"),
+        ({"classifier__mode": "guess"}, "classifier.mode"),
+        ({"classifier__mode": "hybrid"}, "classifier.model"),
+        ({"classifier__lean": 1.5}, "classifier.lean"),
+        ({"classifier__lean": -1.5}, "classifier.lean"),
+        ({"classifier__min_confidence": 1.1}, "classifier.min_confidence"),
         ({"classifier__model": "judge"}, "classifier.model"),
         ({"classifier__model": "judge/"}, "classifier.model"),
         ({"classifier__model": "/x"}, "classifier.model"),

@@ -207,7 +207,7 @@ def test_timings() -> None:
 
 def test_confidence_is_a_short_number() -> None:
     """Confidence is written with three digits, where there is one."""
-    decided = fresh(decision=Decision("fast", "local", confidence=2 / 3))  # type: ignore[arg-type]
+    decided = fresh(decision=Decision("fast", "local", confidence=2 / 3))
     assert dict(decided.headers(0))["x-tiergate-confidence"] == "0.667"
     sure = fresh(decision=Decision("fast", "forced"))
     assert "x-tiergate-confidence" not in dict(sure.headers(0))

@@ -135,8 +135,8 @@ def test_unknown_names_get_a_suggestion(old: str, new: str, hint: str) -> None:
 @pytest.mark.parametrize(
     ("addition", "expected"),
     [
-        ('[classifier]\nmode = "local"\n', "comes with the embedded classifier"),
-        ('[classifier]\nmode = "hybrid"\n', "comes with the embedded classifier"),
+        ('[classifier]\nmode = "hybrid"\n', "must have a `model`"),
+        ('[classifier]\nmode = "local"\nweights = "none.weights"\n', "No such file"),
         ('[classifier]\nmode = "model"\n', "must have a `model`"),
         ('[classifier]\nmodel = "ollama/x"\noptions = { messages = [] }\n', "must not have"),
         ("[client]\nkeys = []\n", "must not be empty"),

@@ -13,6 +13,7 @@ import pytest
 from gateway.core.dialect import Dialect
 from gateway.core.dialects import DIALECTS
 from gateway.core.features import Feature
+from gateway.hosts.common import WEIGHTS_FILE
 from gateway.operator.compile import compile_text
 from gateway.operator.pairs import tables
 from gateway.operator.problems import PolicyInvalid, table_in
@@ -41,15 +42,17 @@ def test_every_field_is_described_with_an_example() -> None:
             assert field.description, f"{table.__name__}.{name}"
             assert field.examples or inner, f"{table.__name__}.{name}"
             assert f"`{name}`" in markdown() or f"[{name}" in markdown()
-    assert len(tables) == 14
+    assert len(tables) == 16
 
 
-def test_the_examples_together_are_a_policy() -> None:
+def test_the_examples_together_are_a_policy(tmp_path: Path) -> None:
     """What the reference shows can be pasted: all examples in one file compile."""
     blocks = re.findall(r"```toml\n(.*?)```", markdown(), re.DOTALL)
     smallest, *examples = blocks
     assert compile_text(smallest, "smallest").policy.default_tier == "all"
-    assert "openai" in compile_text("\n".join(examples), "examples").policy.providers
+    (tmp_path / "ours.weights").write_bytes(WEIGHTS_FILE.read_bytes())
+    found = compile_text("\n".join(examples), "examples", folder=tmp_path)
+    assert "openai" in found.policy.providers
 
 
 @pytest.mark.parametrize("text", [SMALL, TWO_TIERS])

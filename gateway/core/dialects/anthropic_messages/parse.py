@@ -58,7 +58,13 @@ def parse_request(
         is_stream=values.get("stream") is True if is_stream is None else is_stream,
         wants_usage=True,
         has_tools=bool(values.get("tools")),
+        wants_schema=bool(values.get("output_format") or _format(values.get("output_config"))),
     )
+
+
+def _format(config: object) -> object:
+    """Where Anthropic has put the schema since it left its beta."""
+    return config.get("format") if isinstance(config, dict) else None
 
 
 def _message(item: object, path: str) -> list[Message]:

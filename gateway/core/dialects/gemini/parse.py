@@ -53,6 +53,7 @@ def parse_request(
         is_stream=is_stream is True,
         wants_usage=True,  # every stream of this dialect has it
         has_tools=bool(listed(root.get("tools"), root.at("tools"))),
+        wants_schema=bool(config.get("responseSchema") or config.get("responseJsonSchema")),
     )
 
 

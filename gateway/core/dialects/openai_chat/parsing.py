@@ -58,7 +58,12 @@ def parse_request(
         is_stream=values.get("stream") is True if is_stream is None else is_stream,
         wants_usage=wants_usage is True,
         has_tools=bool(values.get("tools") or values.get("functions")),
+        wants_schema=_wants_schema(values.get("response_format")),
     )
+
+
+def _wants_schema(output: object) -> bool:
+    return isinstance(output, dict) and output.get("type") == "json_schema"
 
 
 def _message(item: object, index: int) -> Message:

@@ -63,7 +63,13 @@ def parse_request(
         is_stream=values.get("stream") is True if is_stream is None else is_stream,
         wants_usage=False,  # every stream ends with it, unasked
         has_tools=bool(values.get("tools")),
+        wants_schema=_wants_schema(values.get("text")),
     )
+
+
+def _wants_schema(text: object) -> bool:
+    output = text.get("format") if isinstance(text, dict) else None
+    return isinstance(output, dict) and output.get("type") == "json_schema"
 
 
 def kind_of(item: Json, path: str) -> str:

@@ -1,0 +1,97 @@
+"""What the embedded model sees of a request: features, each present or not, each a 32-bit number.
+
+Words, pairs of words and beginnings of words of the last user turn; the words at its head and tail
+once more, since a task stands there and a paste does not; the words of the turns before, where
+there are any; and the request's outer form. Scripts without spaces give their characters in pairs.
+Numbers count by their length. The text is capped, so that a long paste costs no more than a page.
+
+A feature is the CRC-32 of its bytes, begun at a number of its kind: nothing is put together in
+memory for it. A change here makes every weights file wrong: raise `VERSION`.
+"""
+
+import re
+from zlib import crc32
+
+from gateway.core.classifier.excerpt import Excerpt
+
+VERSION = 1
+
+HEAD, TAIL = 600, 300  # characters of the turn that are looked at
+EDGE = 12  # words at each end that count by their place too
+EARLIER = 200  # characters of a turn before it, from its beginning
+LONG_WORD = 6  # characters from which a word's beginning counts too: most languages inflect
+BEGINNING = 5
+
+_FIRST, _LAST = crc32(b"the first word"), b"\n"
+_AT_HEAD, _AT_TAIL, _BEGINS = crc32(b"at the head"), crc32(b"at the tail"), crc32(b"begins with")
+_EARLIER = {"user": crc32(b"asked"), "assistant": crc32(b"answered"), "system": crc32(b"system")}
+
+_WORD = re.compile(r"[^\W\d_]+|\d+|[^\w\s]")
+# Thai, Lao, Burmese, Khmer, and Hiragana to Hangul: written without spaces, or nearly.
+_SPACELESS = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u9fff\uac00-\ud7af]")
+_NUMBERS = ("", "0", "00", "00", "0000")
+_ASKS = ("?", "\uff1f", "\u061f")  # the question marks of Latin, Chinese and Arabic
+
+
+def features_of(excerpt: Excerpt) -> set[int]:
+    """Each once. There are some: how long the turn is says something in any case."""
+    turn = excerpt.turn
+    texts = words_of(turn if len(turn) <= HEAD + TAIL else f"{turn[:HEAD]}\n{turn[-TAIL:]}")
+    words = [text.encode() for text in texts]
+    single = [crc32(word) for word in words]
+    found = set(single)
+    found.update(map(crc32, [*words, _LAST], [_FIRST, *single]))
+    found.update(
+        [crc32(text[:BEGINNING].encode(), _BEGINS) for text in texts if len(text) >= LONG_WORD]
+    )
+    found.update([crc32(word, _AT_HEAD) for word in words[:EDGE]])
+    found.update([crc32(word, _AT_TAIL) for word in words[-EDGE:]])
+    for role, said in excerpt.context:
+        kind = _EARLIER[role]
+        found.update([crc32(text.encode(), kind) for text in words_of(said[:EARLIER])])
+    found.update(_form(excerpt, len(words)))
+    return found
+
+
+def words_of(text: str) -> list[str]:
+    """Its words in lower case, in order; of a script without spaces its pairs of characters."""
+    if not text.isascii():
+        text = text.encode("utf-8", "replace").decode()  # half a surrogate pair has no bytes
+    words: list[str] = _WORD.findall(text.lower())
+    if not text.isascii() and _SPACELESS.search(text):
+        return [part for word in words for part in _parts(word)]
+    return [_number(word) if word.isdecimal() else word for word in words]
+
+
+def _parts(word: str) -> list[str]:
+    if word.isdecimal():
+        return [_number(word)]
+    if not _SPACELESS.search(word):
+        return [word]
+    return [word[place : place + 2] for place in range(max(1, len(word) - 1))]
+
+
+def _number(word: str) -> str:
+    return _NUMBERS[len(word)] if len(word) < len(_NUMBERS) else "00000"
+
+
+def _form(excerpt: Excerpt, words: int) -> list[int]:
+    """The outer form: lengths in steps of half a doubling, and what stands in the text at all."""
+    turn = excerpt.turn
+    form = [
+        crc32(b"length", (len(turn) ** 2).bit_length()),
+        crc32(b"words", (words * words).bit_length()),
+        crc32(b"lines", turn.count("\n").bit_length()),
+        crc32(b"turns", min(excerpt.turns, 4)),
+    ]
+    if "```" in turn:
+        form.append(crc32(b"code"))
+    if turn.endswith(_ASKS):
+        form.append(crc32(b"asks at its end"))
+    if "?" in turn:
+        form.append(crc32(b"asks"))
+    if excerpt.has_tools:
+        form.append(crc32(b"tools"))
+    if excerpt.has_images:
+        form.append(crc32(b"images"))
+    return form
