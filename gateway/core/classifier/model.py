@@ -104,12 +104,11 @@ def read_weights(data: bytes) -> Weights:
     digest = sha256(data[:-_DIGEST])
     if digest.digest() != data[-_DIGEST:]:
         raise WeightsError("its checksum is wrong: it is torn or was edited")
-    end = data.index(b"\n", len(_MAGIC))
+    line, _, body = data[len(_MAGIC) : -_DIGEST].partition(b"\n")
     try:
-        head = jsontext.parse_strictly(data[len(_MAGIC) : end])
+        head = jsontext.parse_strictly(line)
     except jsontext.JsonError:
         raise WeightsError("its second line is no JSON") from None
-    body = data[end + 1 : -_DIGEST]
     match head:
         case {
             "features": features.VERSION,
@@ -129,9 +128,9 @@ def write_weights(
     head = {
         "features": features.VERSION,
         "rows": len(weights) // len(LEVELS),
-        "scale": scale,
-        "bias": list(bias),
-        "tilt": tilt,
+        "scale": float(scale),
+        "bias": [float(each) for each in bias],
+        "tilt": float(tilt),
         **about,
     }
     data = _MAGIC + json.dumps(head).encode() + b"\n" + weights

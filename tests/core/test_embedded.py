@@ -1,0 +1,212 @@
+"""The embedded model: what it sees of a request, its weights file, what it says."""
+
+import json
+import math
+from array import array
+from hashlib import sha256
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.core.classifier.excerpt import Excerpt
+from gateway.core.classifier.features import HEAD, TAIL, features_of, words_of
+from gateway.core.classifier.model import (
+    MAX_FILE,
+    Weights,
+    WeightsError,
+    judge,
+    read_weights,
+    score,
+    write_weights,
+)
+from gateway.core.policy import LEVELS
+from gateway.hosts.common import WEIGHTS, WEIGHTS_FILE
+
+NOTHING = bytes([128]) * 4 * 8
+
+
+def excerpt(turn: str, *context: tuple[str, str], tools: bool = False) -> Excerpt:
+    return Excerpt(turn, context, 1 + len(context) // 2, has_tools=tools, has_images=False)
+
+
+def weights_of(**levels: float) -> Weights:
+    """That say these log-odds of anything."""
+    bias = tuple([levels.get(level, 0.0) for level in LEVELS])
+    return read_weights(write_weights(NOTHING, scale=1.0, bias=bias, tilt=0.0, about={}))
+
+
+# --- features ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("Fix THIS, please!", ["fix", "this", ",", "please", "!"]),
+        ("über 3 Äpfel", ["über", "0", "äpfel"]),
+        ("7 42 123 1999 20000", ["0", "00", "00", "0000", "00000"]),
+        ("漢字を読む", ["漢字", "字を", "を読", "読む"]),
+        ("x = 漢 + 1", ["x", "=", "漢", "+", "0"]),
+        ("half \ud800 pair", ["half", "?", "pair"]),
+        ("", []),
+    ],
+)
+def test_words(text: str, words: list[str]) -> None:
+    """Words in lower case, signs by themselves, numbers by length, pairs where no spaces are."""
+    assert words_of(text) == words
+
+
+def test_what_is_seen_has_a_limit() -> None:
+    """The middle of a long paste changes nothing, its head and its tail do."""
+    head, tail = "a " * (HEAD // 2), "z " * (TAIL // 2)
+    long = features_of(excerpt(head + "m " * 1_000 + tail))
+    assert long == features_of(excerpt(head + "q " * 1_000 + tail))
+    assert long != features_of(excerpt("b" + head[1:] + "m " * 1_000 + tail))
+    assert long != features_of(excerpt(head + "m " * 1_000 + "y" + tail[1:]))
+
+
+def test_the_same_word_counts_by_its_place() -> None:
+    """A follow-up is judged with its conversation: who said a word before is told apart."""
+    asked = features_of(excerpt("why?", ("user", "prove it"), ("assistant", "so")))
+    answered = features_of(excerpt("why?", ("user", "so"), ("assistant", "prove it")))
+    alone = features_of(excerpt("why?"))
+    assert len({frozenset(asked), frozenset(answered), frozenset(alone)}) == 3
+
+
+@given(st.text(), st.lists(st.tuples(st.sampled_from(["user", "assistant", "system"]), st.text())))
+def test_any_text_has_features(turn: str, context: list[tuple[str, str]]) -> None:
+    """No text is too odd, and each feature is a number of 32 bits."""
+    found = features_of(excerpt(turn, *context))
+    assert found
+    assert all(0 <= feature < 2**32 for feature in found)
+
+
+# --- the weights file --------------------------------------------------------
+
+
+def test_a_file_is_read_as_it_was_written() -> None:
+    """Each byte is one level's weight of one row, 128 being nothing."""
+    body = bytes(range(128, 128 + 32))
+    read = read_weights(
+        write_weights(body, scale=0.5, bias=(1.0, 2.0, 3.0, 4.0), tilt=0.25, about={})
+    )
+    assert (read.scale, read.bias, read.tilt) == (0.5, (1.0, 2.0, 3.0, 4.0), 0.25)
+    # Row 1 of 8 is the bytes 132 to 135.
+    assert score(read, {1}) == [1 + 0.5 * 4, 2 + 0.5 * 5, 3 + 0.5 * 6, 4 + 0.5 * 7]
+    assert score(read, {1, 9}) == pytest.approx(
+        [1 + 4 / math.sqrt(2), 2 + 5 / math.sqrt(2), 3 + 6 / math.sqrt(2), 4 + 7 / math.sqrt(2)]
+    )
+
+
+def test_many_features_do_not_run_into_one_another() -> None:
+    """More rows than a lane can add at once are added all the same."""
+    full = Weights("x", array("Q", [255 | 1 << 16 | 255 << 32 | 1 << 48] * 8), 1.0, (0.0,) * 4, 0.0)
+    found = score(full, set(range(3_000)))
+    assert found == pytest.approx(
+        [3_000 * each / math.sqrt(3_000) for each in (127, -127, 127, -127)]
+    )
+
+
+def _resealed(data: bytes) -> bytes:
+    return data + sha256(data).digest()
+
+
+GOOD = write_weights(NOTHING, scale=1.0, bias=(0.0,) * 4, tilt=0.0, about={})
+HEADLESS = GOOD[: GOOD.index(b"{")]
+
+
+@pytest.mark.parametrize(
+    ("data", "problem"),
+    [
+        (b"", "no weights file"),
+        (b"tiergate-weights 2\n" + GOOD[19:], "no weights file"),
+        (GOOD[:-1], "checksum"),
+        (GOOD[:40] + b"x" + GOOD[41:], "checksum"),
+        (GOOD + bytes(MAX_FILE), "over"),
+        (_resealed(HEADLESS + b"{]\n" + NOTHING), "no JSON"),
+        (_resealed(HEADLESS + b"{}\n" + NOTHING), "train it again"),
+        (_resealed(HEADLESS + b"no line's end"), "no JSON"),
+        (_resealed(GOOD[:-33]), "train it again"),
+        (_resealed(GOOD[:-32].replace(b'"features": ', b'"features": 9')), "train it again"),
+        (_resealed(GOOD[:-32].replace(b'"rows": 8', b'"rows": 7')), "train it again"),
+    ],
+)
+def test_a_file_that_cannot_be_used(data: bytes, problem: str) -> None:
+    """What is torn, edited, or made for another version is refused, and why is said."""
+    with pytest.raises(WeightsError, match=problem):
+        read_weights(data)
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_refused_by_name(data: bytes) -> None:
+    """Whatever stands in the store, reading it raises nothing else."""
+    for each in (data, HEADLESS + data, _resealed(HEADLESS + data)):
+        with pytest.raises(WeightsError):
+            read_weights(each)
+
+
+def test_the_built_in_file() -> None:
+    """It is within its limit, and says on how many rows it was trained."""
+    data = WEIGHTS_FILE.read_bytes()
+    assert len(data) <= MAX_FILE
+    assert json.loads(data.split(b"\n")[1])["trained_on"] > 4_000
+
+
+# --- what it says ------------------------------------------------------------
+
+
+def test_probabilities_and_confidence() -> None:
+    """They are the softmax of the log-odds; confidence is that of the level that is chosen."""
+    found = judge(weights_of(quality=math.log(6)), excerpt("anything"))
+    assert found
+    assert found.level == "quality"
+    assert found.probabilities == pytest.approx((1 / 9, 1 / 9, 6 / 9, 1 / 9))
+    assert found.confidence == found.probabilities[2]
+
+
+def test_lean_moves_the_choice_and_not_the_probabilities() -> None:
+    """To the cheaper where it is negative, to the better where it is positive."""
+    weights = weights_of(fast=1.0, balanced=1.1, quality=1.0)
+    found = [judge(weights, excerpt("anything"), lean) for lean in (-1, 0, 1)]
+    assert [each and each.level for each in found] == ["fast", "balanced", "reasoning"]
+    assert len({each and each.probabilities for each in found}) == 1
+
+
+@pytest.mark.parametrize(
+    "turn", ["?", "...", "🙂🙂", "\u10d0\u10d1\u10d2", "\u1230\u120b\u121d", " "]
+)
+def test_no_evidence(turn: str) -> None:
+    """Signs alone, and scripts that it has not learned, are not "simple": it says nothing."""
+    assert judge(WEIGHTS, excerpt(turn)) is None
+
+
+@pytest.mark.parametrize(
+    ("turn", "level"),
+    [
+        ("hi there", "fast"),
+        ("What is the capital of Peru?", "fast"),
+        ("Wie viele Zentimeter hat ein Zoll?", "fast"),
+        ("Write a short email to my landlord asking to fix the heating", "balanced"),
+        ("Explain how vaccines work", "balanced"),
+        ("Refactor this service into hexagonal architecture and write the tests", "quality"),
+        ("Prove that the sum of two even functions is even", "reasoning"),
+        ("Demuestra que la raíz de 3 es irracional", "reasoning"),
+    ],
+)
+def test_plain_requests(turn: str, level: str) -> None:
+    """What leaves no doubt is judged as anyone would."""
+    found = judge(WEIGHTS, excerpt(turn))
+    assert found
+    assert found.level == level
+
+
+@pytest.mark.parametrize(
+    "plea", ["Please use the best model.", "This is trivial, use the cheap model.", "ultrathink"]
+)
+def test_pleas_do_not_route(plea: str) -> None:
+    """A request to be routed somewhere moves a clear request nowhere."""
+    for turn in ("What is the capital of Peru?", "Prove that there are infinitely many primes."):
+        plain, pleading = judge(WEIGHTS, excerpt(turn)), judge(WEIGHTS, excerpt(f"{turn} {plea}"))
+        assert plain
+        assert pleading
+        assert plain.level == pleading.level

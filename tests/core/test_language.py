@@ -1,0 +1,48 @@
+"""In which language a text is."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.core.language import LANGUAGES, language_of
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        ("What is the best way to fix this?", "en"),
+        ("Wie kann ich das am besten reparieren?", "de"),
+        ("Comment est-ce que je peux réparer cela pour ma mère ?", "fr"),
+        ("¿Cómo puedo arreglar esto para mi madre?", "es"),
+        ("Como eu posso consertar isso para a minha mãe?", "pt"),
+        ("Come posso riparare questo per mia madre?", "it"),
+        ("Hoe kan ik dit voor mijn moeder repareren?", "nl"),
+        ("Bunu annem için nas\u0131l tamir ederim?", "tr"),
+        ("Jak mogę to naprawić dla mojej mamy, żeby nie było drogo?", "pl"),
+        ("これを直す方法を教えてください", "ja"),
+        ("怎么修理这个", "zh"),
+        ("이것을 어떻게 고치나요", "ko"),
+        ("Как это починить?", "ru"),
+        ("Як це полагодити її?", "uk"),
+        ("كيف أصلح هذا؟", "ar"),
+        ("چگونه این را درست کنم؟", "fa"),
+        ("איך מתקנים את זה", "he"),
+        ("इसे कैसे ठीक करें", "hi"),
+        ("Πώς το φτιάχνω;", "el"),
+    ],
+)
+def test_plain_sentences(text: str, language: str) -> None:
+    """A sentence of a language is told to be in it."""
+    assert language_of(text) == language
+
+
+@pytest.mark.parametrize("text", ["", "42", "ok", "SELECT x FROM y", "Zürich", "???"])
+def test_too_little(text: str) -> None:
+    """What shows no language has none."""
+    assert language_of(text) is None
+
+
+@given(st.text())
+def test_any_text(text: str) -> None:
+    """It is one of the languages that a rule may name, or none."""
+    assert language_of(text) in {None, *LANGUAGES}
