@@ -49,6 +49,9 @@ lock: $(VENV) ## Write requirements.lock anew from pyproject.toml, with the newe
 	@$(PY) -m uv pip compile pyproject.toml --all-extras --universal --python-version 3.12 \
 		--upgrade --generate-hashes --no-emit-index-url --quiet \
 		--custom-compile-command 'make lock' --output-file requirements.lock
+	@$(PY) -m uv pip compile training/requirements.in --universal --python-version 3.12 \
+		--upgrade --generate-hashes --no-emit-index-url --quiet \
+		--custom-compile-command 'make lock' --output-file training/requirements.lock
 
 # --- The component -----------------------------------------------------------
 
@@ -193,6 +196,27 @@ format: setup ## Format the sources and fix what ruff can fix safely
 reference: setup ## Write the docs' tables and policies/README.md anew from what they are made of
 	@$(PY) -m gateway.operator.reference
 	@$(PY) -m tests.docs.failover_page
+	@$(PY) -m tests.docs.tiers_page
+
+# One thread, so that the same rows give the same bytes.
+TRAINING := OPENBLAS_NUM_THREADS=1 .venv-training/bin/python -m training
+
+.venv-training/.done: training/requirements.lock training/uncommon-route.txt | $(VENV)
+	@echo "training: .venv-training from training/requirements.lock"
+	@$(PY) -m venv --clear .venv-training
+	@.venv-training/bin/python -m pip install -q --disable-pip-version-check --require-hashes \
+		-r training/requirements.lock
+	@.venv-training/bin/python -m pip install -q --disable-pip-version-check --require-hashes \
+		--no-deps -r training/uncommon-route.txt
+	@touch $@
+
+.PHONY: train
+train: .venv-training/.done ## Train the embedded classifier anew (ARGS='--out FILE')
+	@$(TRAINING) train $(ARGS)
+
+.PHONY: evaluate
+evaluate: .venv-training/.done ## What the embedded classifier is worth, beside others (ARGS='--quick')
+	@$(TRAINING) evaluate $(ARGS)
 
 .PHONY: bench
 bench: setup component fastly ## Measure the gateway side by side with its peers
@@ -203,6 +227,6 @@ soak: setup component ## Load under faults, gateway and provider killed (ARGS='-
 	@$(PY) -m soak $(ARGS)
 
 .PHONY: clean
-clean: ## Delete build/ and all caches (.venv and .tiergate stay)
+clean: ## Delete build/ and all caches (.venv, .venv-training and .tiergate stay)
 	@rm -rf build .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
 	@find . -name __pycache__ -type d -not -path './.venv/*' -prune -exec rm -rf {} +

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from bench import fastly
 from bench.judge import Figures, Limits, Pair, Translated, judge
+from bench.judging import judging_ms
 from bench.load import WARM_SECONDS, Load, LoadError, run_wrk
 from bench.nginx import CHAT
 from bench.payloads import BYPASS, MESSAGES_TIER, RUSH_MESSAGES_TIER, RUSH_TIER, STREAMED, in_tier
@@ -48,10 +49,16 @@ def measure(
         chunks, memory = _streams(rig, runs, say)
     with running(folder / "translated") as rig:
         translated = _translated(rig, runs, say)
+    say("requests judged by the embedded classifier")
+    with running(folder / "judged", "local") as rig:
+        judging = judging_ms(rig, runs)
     on_fastly = None
     if runtime:
         on_fastly = fastly.measure(folder / "fastly", runtime, runs, seconds, say)
-    return Figures(throughput, latency, [classified.p50_ms], chunks, memory, translated, on_fastly)
+    classified_ms = [classified.p50_ms]
+    return Figures(
+        throughput, latency, classified_ms, judging, chunks, memory, translated, on_fastly
+    )
 
 
 def _load(rig: Rig, runs: int, seconds: int, say: Callable[[str], None]) -> tuple[Pair, Pair, Load]:

@@ -17,7 +17,8 @@ class Limits:
     `least_share` of nginx's requests a second; `most_added_ms` to the p50 at one connection;
     `most_added_to_chunk_ms` to an event of a single stream, median, and
     `most_added_to_translated_ms` where it is translated; `least_translated` events a second that
-    two cores have the time for; `most_vcpu_ms` of a classified request on Viceroy, p50.
+    two cores have the time for; `most_judging_ms` of the embedded classifier, p50 and p99;
+    `most_vcpu_ms` of a classified request on Viceroy, p50.
     """
 
     least_share: float = 1 / 25
@@ -25,6 +26,7 @@ class Limits:
     most_added_to_chunk_ms: float = 2.0
     most_added_to_translated_ms: float = 3.0
     least_translated: float = 5_000
+    most_judging_ms: tuple[float, float] = (0.3, 1.5)
     most_vcpu_ms: float = 5.0
 
 
@@ -76,13 +78,15 @@ class OnFastly:
 class Figures:
     """All that was measured. Milliseconds, MB; `throughput` in requests a second.
 
-    `chunks`: the delay of every event, by the number of streams at once. `memory`: the gateway's
+    `judging`: what the embedded classifier takes in the guest, each request. `chunks`: the delay of
+    every event, by the number of streams at once. `memory`: the gateway's
     resident memory by the number of open streams. `fastly`: None where there is no Viceroy.
     """
 
     throughput: Pair
     latency: Pair
     classified: list[float]
+    judging: list[float]
     chunks: dict[int, Pair]
     memory: dict[int, float]
     translated: list[Translated]
@@ -148,6 +152,7 @@ def judge(figures: Figures, limits: Limits) -> list[Line]:
             None,
             f"{_added(median(figures.classified) - median(latency.gateway))} to bypassed",
         ),
+        *_judging(figures.judging, limits),
         *_memory(figures.memory),
         *(_fastly(figures.fastly, limits) if figures.fastly else ()),
     ]
@@ -188,6 +193,15 @@ def _p99_line(count: int, pair: Pair) -> Line:
     name = f"chunk of {count} stream{'s' if count > 1 else ''}, p99"
     gateway, nginx = _p99(pair.gateway), _p99(pair.nginx)
     return Line(name, "ms", gateway, nginx, _added(gateway - nginx))
+
+
+def _judging(ms: list[float], limits: Limits) -> list[Line]:
+    name = "judged by the embedded classifier"
+    found = (("p50", median(ms)), ("p99", _p99(ms)))
+    return [
+        Line(f"{name}, {which}", "ms", value, None, "", f"at most {most:g} ms", value <= most)
+        for (which, value), most in zip(found, limits.most_judging_ms, strict=True)
+    ]
 
 
 def _memory(memory: dict[int, float]) -> list[Line]:

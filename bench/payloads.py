@@ -97,14 +97,15 @@ def judgement() -> str:
     return completion(json.dumps({"tier": TIER}))
 
 
-def policy(*, whole_port: int, stream_port: int) -> str:
-    """The gateway's policy, in TOML: each tier has one target at each address."""
+def policy(*, whole_port: int, stream_port: int, mode: str = "model") -> str:
+    """The gateway's policy, in TOML: each tier has one target at each address. `mode`: who
+    judges."""
     judge = _provider("judge", ADDRESSES[0], whole_port, "/judge/v1")
     return f"""
 name = "bench"
 default_tier = "{TIER}"
 headers = {{ bypass = "allow", tier = "allow" }}
-classifier = {{ model = "judge/judge" }}
+classifier = {{ mode = "{mode}", model = "judge/judge" }}
 {judge}
 {_providers("b", whole_port)}
 {_providers("s", stream_port)}

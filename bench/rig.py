@@ -75,15 +75,17 @@ def missing_tools() -> str | None:
 
 
 @contextmanager
-def running(folder: Path) -> Iterator[Rig]:
-    """Starts it all with its files in `folder`, and ends it. Raises RigError, Refused."""
+def running(folder: Path, mode: str = "model") -> Iterator[Rig]:
+    """Starts it all with its files in `folder`, and ends it. `mode`: who judges. Raises RigError,
+    Refused."""
     whole_port, stream_port = _free_ports(ADDRESSES[0])
     nginx_port, gateway_port = _free_ports("127.0.0.1")
     folder.mkdir(exist_ok=True)
     body = folder / "request.json"
     body.write_bytes(chat_request())
 
-    compiled = compile_text(policy(whole_port=whole_port, stream_port=stream_port), "bench")
+    text = policy(whole_port=whole_port, stream_port=stream_port, mode=mode)
+    compiled = compile_text(text, "bench")
     publish(DirectoryStore(folder / "kv"), compiled.data)
     commands = {
         "upstream": _nginx(folder / "upstream", upstream_config(whole_port)),
@@ -114,7 +116,7 @@ def running(folder: Path) -> Iterator[Rig]:
         ):
             _wait_ready(processes[name], folder / f"{name}.log", address, port)
         rig = Rig(gateway_port, nginx_port, processes["gateway"].pid, body, compiled.data)
-        check_gateway(rig.gateway_port)
+        check_gateway(rig.gateway_port, mode)
         _check_nginx(rig.nginx_port)
         yield rig
     finally:
@@ -144,9 +146,9 @@ def _wait_ready(process: "subprocess.Popen[bytes]", log: Path, address: str, por
         time.sleep(0.05)
 
 
-def check_gateway(port: int) -> None:
+def check_gateway(port: int, mode: str = "model") -> None:
     """One request of each kind: what is measured must be what it is called. Raises RigError."""
-    kinds: dict[str, dict[str, str]] = {"model": {}, "bypass": BYPASS, "forced": STREAMED}
+    kinds: dict[str, dict[str, str]] = {mode: {}, "bypass": BYPASS, "forced": STREAMED}
     for decision, headers in kinds.items():
         answer = _post(port, CHAT, headers, stream=decision == "forced")
         decided = answer.getheader("x-tiergate-decision")

@@ -118,8 +118,8 @@ class Record:
             pairs.append(("x-tiergate-dropped", ", ".join(self._dropped())))
         if not self.is_stream and (cost := self.cost_usd) is not None:
             pairs.append(("x-tiergate-cost-usd", _plain(cost)))
-        timings = [f"{name};dur={ms:.1f}" for name, ms in self.timings.items()]
-        pairs.append(("server-timing", ", ".join([*timings, f"total;dur={total_ms:.1f}"])))
+        timings = [f"{name};dur={ms:.2f}" for name, ms in self.timings.items()]
+        pairs.append(("server-timing", ", ".join([*timings, f"total;dur={total_ms:.2f}"])))
         return pairs
 
     def line(self, status: int) -> str:

@@ -201,7 +201,7 @@ def test_timings() -> None:
     """`server-timing` is written as the standard says, in the order of the steps, total last."""
     record = fresh(timings={"policy": 0.04, "upstream": 1234.56})
     assert dict(record.headers(1250.0))["server-timing"] == (
-        "policy;dur=0.0, upstream;dur=1234.6, total;dur=1250.0"
+        "policy;dur=0.04, upstream;dur=1234.56, total;dur=1250.00"
     )
 
 

@@ -1,0 +1,1 @@
+"""How the embedded classifier is trained and measured: `python -m training --help`."""
