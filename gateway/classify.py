@@ -20,7 +20,7 @@ from gateway.core.classifier.prompt import read_reply, write_question
 from gateway.core.decide import Decision, default
 from gateway.core.dialects import DIALECTS
 from gateway.core.outcomes import Outcome, of_status
-from gateway.core.policy import Classifier, Policy
+from gateway.core.policy import Policy
 from gateway.core.record import ClassifierCall, Record
 from gateway.outgoing import to_provider
 from gateway.ports import Ports, TransportError
@@ -45,7 +45,8 @@ async def classify(
     embedded = None
     if settings.mode != "model":
         embedded = await _embedded(policy, excerpt, record, ports)
-        if embedded and (settings.mode == "local" or _is_sure(embedded, settings)):
+        is_sure = embedded is not None and settings.trusts(embedded.confidence or 0.0)
+        if embedded and (settings.mode == "local" or is_sure):
             return embedded
         if settings.mode == "local":
             return default(policy, "no_evidence")
@@ -63,10 +64,6 @@ async def _embedded(
         return None
     record.judged = found.probabilities
     return Decision(policy.by_level[found.level], "local", confidence=found.confidence)
-
-
-def _is_sure(decision: Decision, settings: Classifier) -> bool:
-    return (decision.confidence or 0.0) >= settings.min_confidence
 
 
 async def _ask(

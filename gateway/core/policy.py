@@ -117,6 +117,10 @@ class Classifier:
     lean: float
     weights: str | None
 
+    def trusts(self, confidence: float) -> bool:
+        """Whether the embedded model is sure enough to decide alone, in mode "hybrid"."""
+        return confidence >= self.min_confidence
+
 
 @dataclass(frozen=True, slots=True)
 class When:

@@ -12,6 +12,7 @@ from gateway.operator.cli_serve import serve
 from gateway.operator.console import as_called, fail, program, reported, say
 from gateway.operator.explain import explain
 from gateway.operator.listening import address_of, check_free, local_url
+from gateway.operator.replay.command import replay
 from gateway.operator.status import status
 
 app = typer.Typer(
@@ -52,6 +53,7 @@ def tiergate(
 
 app.command("serve")(serve)
 app.command("explain")(explain)
+app.command("replay")(replay)
 app.command("status")(status)
 
 

@@ -46,7 +46,7 @@ def program() -> str:
 def as_called(text: str) -> str:
     """The text with every command `tiergate ...` in it as the user would have to type it."""
     return re.sub(
-        r"\btiergate (?=(?:serve|explain|status|mock|policy|fastly)\b)",
+        r"\btiergate (?=(?:serve|explain|replay|status|mock|policy|fastly)\b)",
         lambda _: f"{program()} ",
         text,
     )

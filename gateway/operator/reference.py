@@ -38,6 +38,7 @@ answer each tier. Two are here: [demo.toml](demo.toml) works without any key,
     tiergate policy history           what was published
     tiergate policy rollback          back to the one before
     tiergate explain --policy FILE --prompt TEXT
+    tiergate replay --policy FILE --against FILE LOG
 
 The smallest policy:
 

@@ -224,10 +224,14 @@ def test_the_readmes_python_works(folder: Path, port: int) -> None:
 
 
 def test_the_readmes_policy_commands_work_in_their_order(folder: Path, port: int) -> None:
-    """check, publish, history, rollback, explain and status succeed while the gateway runs.
+    """check, publish, history, rollback, explain, replay and status succeed while the gateway runs.
 
     There is nothing to go back to after the first publishing, so a second one is made before it.
+    The log to replay holds the record that docs/decision-record.md shows.
     """
+    page = (ROOT / "docs/decision-record.md").read_text()
+    (example,) = re.findall(r"^```json\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    (folder / "gateway.log").write_text(json.dumps(json.loads(example)))
     assert EXPORT in commands()
     lines = [line for line in commands() if line.startswith("tiergate")]
     assert [line.split()[1:3] for line in lines] == [
@@ -236,6 +240,7 @@ def test_the_readmes_policy_commands_work_in_their_order(folder: Path, port: int
         ["policy", "history"],
         ["policy", "rollback"],
         ["explain", "--policy"],
+        ["replay", "--policy"],
         ["status", "--url"],
     ]
     for line in lines:

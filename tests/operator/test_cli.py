@@ -160,6 +160,7 @@ def test_version_is_one_line() -> None:
     [
         ["serve"],
         ["explain"],
+        ["replay"],
         ["status"],
         ["mock"],
         *(["policy", name] for name in ("check", "publish", "show", "history", "rollback")),

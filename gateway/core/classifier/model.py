@@ -13,6 +13,7 @@ import json
 import math
 import re
 from array import array
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -75,10 +76,19 @@ def judge(weights: Weights, excerpt: Excerpt, lean: float = 0.0) -> Judgement | 
     shares = [math.exp(logit - top) for logit in logits]
     total = sum(shares)
     probabilities = tuple([share / total for share in shares])
-    step = weights.tilt + lean * LEAN
-    leaning = [logit + step * place for place, logit in enumerate(logits)]
-    chosen = leaning.index(max(leaning))
+    chosen = choose(probabilities, weights.tilt, lean)
     return Judgement(LEVELS[chosen], probabilities[chosen], probabilities)
+
+
+def choose(probabilities: Sequence[float], tilt: float, lean: float) -> int:
+    """Which of LEVELS serves, by its place, given the probability of each. A higher `tilt` or
+    `lean` never chooses a lower one."""
+    step = tilt + lean * LEAN
+    leaning = [
+        math.log(share) + step * place if share > 0 else -math.inf
+        for place, share in enumerate(probabilities)
+    ]
+    return leaning.index(max(leaning))
 
 
 def score(weights: Weights, found: set[int]) -> list[float]:
