@@ -6,10 +6,12 @@ there are any; and the request's outer form. Scripts without spaces give their c
 Numbers count by their length. The text is capped, so that a long paste costs no more than a page.
 
 A feature is the CRC-32 of its bytes, begun at a number of its kind: nothing is put together in
-memory for it. A change here makes every weights file wrong: raise `VERSION`.
+memory for it, and `map` makes it without a step of the interpreter, which is what costs in a guest.
+A change here makes every weights file wrong: raise `VERSION`.
 """
 
 import re
+from itertools import repeat
 from zlib import crc32
 
 from gateway.core.classifier.excerpt import Excerpt
@@ -29,6 +31,7 @@ _EARLIER = {"user": crc32(b"asked"), "assistant": crc32(b"answered"), "system": 
 _WORD = re.compile(r"[^\W\d_]+|\d+|[^\w\s]")
 # Thai, Lao, Burmese, Khmer, and Hiragana to Hangul: written without spaces, or nearly.
 _SPACELESS = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u9fff\uac00-\ud7af]")
+_DIGIT = re.compile(r"\d")
 _NUMBERS = ("", "0", "00", "00", "0000")
 _ASKS = ("?", "\uff1f", "\u061f")  # the question marks of Latin, Chinese and Arabic
 
@@ -37,18 +40,18 @@ def features_of(excerpt: Excerpt) -> set[int]:
     """Each once. There are some: how long the turn is says something in any case."""
     turn = excerpt.turn
     texts = words_of(turn if len(turn) <= HEAD + TAIL else f"{turn[:HEAD]}\n{turn[-TAIL:]}")
-    words = [text.encode() for text in texts]
-    single = [crc32(word) for word in words]
+    words = list(map(str.encode, texts))
+    single = list(map(crc32, words))
     found = set(single)
     found.update(map(crc32, [*words, _LAST], [_FIRST, *single]))
-    found.update(
-        [crc32(text[:BEGINNING].encode(), _BEGINS) for text in texts if len(text) >= LONG_WORD]
-    )
-    found.update([crc32(word, _AT_HEAD) for word in words[:EDGE]])
-    found.update([crc32(word, _AT_TAIL) for word in words[-EDGE:]])
+    begun = [text[:BEGINNING].encode() for text in texts if len(text) >= LONG_WORD]
+    found.update(map(crc32, begun, repeat(_BEGINS)))
+    if len(words) > EDGE:  # else it is all head and tail
+        found.update(map(crc32, words[:EDGE], repeat(_AT_HEAD)))
+        found.update(map(crc32, words[-EDGE:], repeat(_AT_TAIL)))
     for role, said in excerpt.context:
-        kind = _EARLIER[role]
-        found.update([crc32(text.encode(), kind) for text in words_of(said[:EARLIER])])
+        earlier = map(str.encode, words_of(said[:EARLIER]))
+        found.update(map(crc32, earlier, repeat(_EARLIER[role])))
     found.update(_form(excerpt, len(words)))
     return found
 
@@ -60,6 +63,8 @@ def words_of(text: str) -> list[str]:
     words: list[str] = _WORD.findall(text.lower())
     if not text.isascii() and _SPACELESS.search(text):
         return [part for word in words for part in _parts(word)]
+    if not _DIGIT.search(text):
+        return words
     return [_number(word) if word.isdecimal() else word for word in words]
 
 

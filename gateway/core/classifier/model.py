@@ -94,7 +94,7 @@ def choose(probabilities: Sequence[float], tilt: float, lean: float) -> int:
 def score(weights: Weights, found: set[int]) -> list[float]:
     """The log-odds of each level, of a request with these features."""
     rows, mask = weights.rows, len(weights.rows) - 1
-    picked = [rows[feature & mask] for feature in found]
+    picked = list(map(rows.__getitem__, map(mask.__and__, found)))
     sums = [0] * len(LEVELS)
     for start in range(0, len(picked), _AT_ONCE):
         part = picked[start : start + _AT_ONCE]
