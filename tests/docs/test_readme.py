@@ -224,7 +224,7 @@ def test_the_readmes_python_works(folder: Path, port: int) -> None:
 
 
 def test_the_readmes_policy_commands_work_in_their_order(folder: Path, port: int) -> None:
-    """check, publish, history, rollback, explain and status succeed while the gateway runs.
+    """Each command of the README succeeds, in the order they stand in, while the gateway runs.
 
     There is nothing to go back to after the first publishing, so a second one is made before it.
     """
@@ -236,6 +236,7 @@ def test_the_readmes_policy_commands_work_in_their_order(folder: Path, port: int
         ["policy", "history"],
         ["policy", "rollback"],
         ["explain", "--policy"],
+        ["classify", "--prompt"],
         ["status", "--url"],
     ]
     for line in lines:
