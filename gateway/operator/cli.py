@@ -8,7 +8,9 @@ import typer
 from typer.core import TyperCommand
 
 from gateway.operator import cli_fastly, cli_policy
+from gateway.operator.cli_classify import classify
 from gateway.operator.cli_serve import serve
+from gateway.operator.cli_train import train
 from gateway.operator.console import as_called, fail, program, reported, say
 from gateway.operator.explain import explain
 from gateway.operator.listening import address_of, check_free, local_url
@@ -54,6 +56,8 @@ def tiergate(
 app.command("serve")(serve)
 app.command("explain")(explain)
 app.command("replay")(replay)
+app.command("classify")(classify)
+app.command("train")(train)
 app.command("status")(status)
 
 

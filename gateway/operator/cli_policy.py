@@ -258,9 +258,17 @@ def _entry_json(entry: HistoryEntry) -> dict[str, object]:
 
 def _about_classifier(policy: Policy) -> str:
     settings = policy.classifier
+    embedded = "the embedded model"
+    if settings.weights:
+        embedded += f" with the weights {settings.weights}"
+    if settings.mode == "local":
+        return f"classifier: {embedded}"
     if settings.mode == "off" or settings.target is None:
         return f"classifier: off, everything goes to {policy.default_tier}"
-    return f"classifier: {settings.target.id}, {settings.timeout_ms} ms"
+    asked = f"{settings.target.id}, {settings.timeout_ms} ms"
+    if settings.mode == "hybrid":
+        return f"classifier: {embedded}; below {settings.min_confidence:g} {asked}"
+    return f"classifier: {asked}"
 
 
 def _about_clients(policy: Policy) -> str:

@@ -8,7 +8,7 @@ import json
 import re
 import shutil
 import sys
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -46,7 +46,7 @@ def program() -> str:
 def as_called(text: str) -> str:
     """The text with every command `tiergate ...` in it as the user would have to type it."""
     return re.sub(
-        r"\btiergate (?=(?:serve|explain|replay|status|mock|policy|fastly)\b)",
+        r"\btiergate (?=(?:serve|explain|classify|train|replay|status|mock|policy|fastly)\b)",
         lambda _: f"{program()} ",
         text,
     )
@@ -96,6 +96,21 @@ def waiting(text: str) -> Iterator[None]:
     with Progress(*columns, console=err, transient=True) as progress:
         progress.add_task("")
         yield
+
+
+@contextmanager
+def progressing(text: str, total: int) -> Iterator[Callable[[], None]]:
+    """As `waiting`, with a bar; what it gives is called after each of at most `total` steps."""
+    if not err.is_terminal:
+        stress(text, "")
+        yield lambda: None
+        return
+    # What moves on a terminal, which no other command should wait for.
+    from rich.progress import Progress  # noqa: PLC0415
+
+    with Progress(console=err, transient=True) as progress:
+        task = progress.add_task(text, total=total)
+        yield lambda: progress.advance(task)
 
 
 def say_json(value: object) -> None:
@@ -220,9 +235,10 @@ def missing_lines(policy: Policy, missing: Collection[str], where: str = "") -> 
             effects.append(f"left out: {', '.join(used)}")
         judge = policy.classifier.target
         if judge and judge.provider in providers:
-            effects.append(
-                f"the classifier {judge.id} is not asked, {policy.default_tier} answers instead"
-            )
+            instead = f"{policy.default_tier} answers"
+            if policy.classifier.mode == "hybrid":
+                instead = "the embedded model decides"
+            effects.append(f"the classifier {judge.id} is not asked, {instead} instead")
         lines.append(f"{name} is not set{where}: {'; '.join(effects)}")
     return lines
 

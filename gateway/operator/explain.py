@@ -15,13 +15,18 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
+from gateway.core.classifier.model import read_weights
 from gateway.core.http import Headers, Outgoing, Request
 from gateway.core.policy import Policy
 from gateway.flow import respond
-from gateway.hosts.memory import memory_ports, run
+from gateway.hosts.memory import MemoryKv, memory_ports, run
 from gateway.operator.compile import Compiled, compile_file
 from gateway.operator.console import Refused, print_table, reported, say, say_json
+from gateway.operator.judged import judged_by, say_judged
+from gateway.operator.requests_file import excerpt_of
+from gateway.policies import ACTIVE
 from gateway.ports import AttemptTimeouts, Cut, Silent, Unreachable, Upstream
+from gateway.weights import PREFIX as WEIGHTS
 
 _A_KEY = "explain"  # Stands for keys that are not set; goes nowhere.
 
@@ -40,8 +45,13 @@ def explain(
 ) -> None:
     """Show which tier a prompt gets, why, and which targets would be tried. Forwards nothing.
 
-    Without --ask nobody is called: where the classifier would decide, the plan shown is the one
-    for when it cannot, and the other tiers' plans are listed beside it.
+    Without --ask nobody is called: where the classifier model would decide, the plan shown is the
+    one for when it cannot, and the other tiers' plans are listed beside it.
+
+    Where the policy's mode is local or hybrid, it also shows the probability of each level by the
+    embedded model, and which words of the prompt (of a long one, which sentences) pulled towards
+    the level that was chosen and which towards the next one, in log-odds: 0.7 halves or doubles
+    the odds.
 
     Example: tiergate explain --policy policies/demo.toml --prompt "Prove it." --ask
     """
@@ -64,7 +74,8 @@ def route_of(
     assume_keys: bool,
     environment: Mapping[str, str],
 ) -> dict[str, Any]:
-    """What `POST /v1/route` answers, and `asked`: whether the classifier was. Raises Refused."""
+    """What `POST /v1/route` answers; `asked`: whether the classifier model was; `judged`: what the
+    embedded model says, None where it was not consulted. Raises Refused."""
     policy = compiled.policy
     secrets = {name: value for name, value in environment.items() if value.strip()}
     if not is_asking and assume_keys:
@@ -74,7 +85,10 @@ def route_of(
         secrets[policy.client_keys[0]] = _A_KEY
         headers.append(("authorization", f"Bearer {_A_KEY}"))
     http = _AskingHttp() if is_asking else _SilentHttp()
-    ports = replace(memory_ports(compiled.data, secrets=secrets), http=http, clock=_RealClock())
+    kept = {ACTIVE: compiled.data}
+    if compiled.weights is not None:
+        kept[f"{WEIGHTS}{policy.classifier.weights}"] = compiled.weights
+    ports = replace(memory_ports(secrets=secrets), kv=MemoryKv(kept), http=http, clock=_RealClock())
     body = json.dumps({"model": "auto", "messages": [{"role": "user", "content": prompt}]})
     response = run(respond(Request("POST", "/v1/route", Headers(headers), body.encode()), ports))
     answer: dict[str, Any] = json.loads(response.body if isinstance(response.body, bytes) else b"")
@@ -83,7 +97,17 @@ def route_of(
     if not is_asking and http.was_needed:
         answer["decision"]["reason"] = "classifier_not_asked"
         answer["classifier"] = None
-    return {**answer, "asked": is_asking and http.was_needed}
+    asked = is_asking and http.was_needed
+    return {**answer, "asked": asked, "judged": _judged(compiled, prompt, answer["decision"])}
+
+
+def _judged(compiled: Compiled, prompt: str, decision: dict[str, Any]) -> dict[str, Any] | None:
+    """What the embedded model says of the prompt, if the flow came as far as asking it."""
+    settings = compiled.policy.classifier
+    if settings.mode not in {"local", "hybrid"} or decision["by"] == "rule":
+        return None
+    weights = read_weights(compiled.weights) if compiled.weights else memory_ports().weights
+    return judged_by(weights, excerpt_of(prompt), settings.lean)
 
 
 class _SilentHttp:
@@ -153,6 +177,8 @@ def _show(policy: Policy, route: dict[str, Any], prompt: str) -> None:
     say(f"prompt {prompt[:70]!r}{'...' if len(prompt) > 70 else ''}")
     reason = f" ({decision['reason']})" if decision["reason"] else ""
     say(f"tier   {decision['tier']}, decided by: {decision['by']}{reason}", "bold green")
+    if route["judged"]:
+        say_judged(route["judged"], policy.classifier)
     if call:
         say(f"judge  {call['target']}: {call['outcome']} in {call['ms']} ms")
     say("")

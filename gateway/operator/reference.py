@@ -39,6 +39,8 @@ answer each tier. Two are here: [demo.toml](demo.toml) works without any key,
     tiergate policy rollback          back to the one before
     tiergate explain --policy FILE --prompt TEXT
     tiergate replay --policy FILE --against FILE LOG
+    tiergate classify --jsonl FILE    how hard the embedded model finds requests
+    tiergate train --labels FILE --out WEIGHTS    teach it by labels of your own
 
 The smallest policy:
 

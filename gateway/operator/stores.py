@@ -9,9 +9,7 @@ Keys are those that the gateway reads; n counts up, six digits, so that names so
 
 import os
 import re
-import secrets
 import shlex
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +17,7 @@ from pathlib import Path
 from gateway.core.compiled import load
 from gateway.core.errors import PolicyError
 from gateway.core.policy import Policy
+from gateway.operator.files import write_whole
 from gateway.operator.policystore import PolicyStore, StoreError, check_key
 from gateway.policies import ACTIVE, GOOD
 from gateway.weights import PREFIX as WEIGHTS_PREFIX
@@ -65,18 +64,10 @@ class DirectoryStore:
 
     def write(self, key: str, value: bytes) -> None:
         path = self._path(key)
-        temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with temporary.open("xb") as file:
-                file.write(value)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-            _sync_folder(path.parent)
+            write_whole(path, value)
         except OSError as error:
-            with suppress(OSError):
-                temporary.unlink()
             raise _cannot("write", error) from None
 
     def delete(self, key: str) -> None:
@@ -102,15 +93,6 @@ class DirectoryStore:
     def _path(self, key: str) -> Path:
         check_key(key)
         return self.root / key
-
-
-def _sync_folder(folder: Path) -> None:
-    """The new name must survive a power cut as well as the content does."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _cannot(verb: str, error: OSError) -> StoreError:

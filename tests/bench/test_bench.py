@@ -37,6 +37,7 @@ FIGURES = Figures(
     throughput=Pair([900.0, 1000.0, 1100.0], [20_000.0, 21_000.0, 19_000.0]),
     latency=Pair([1.2, 1.3, 9.0], [0.1, 0.1, 0.2]),
     classified=[3.0],
+    judging=[0.2] * 90 + [0.9] * 10,
     chunks={1: Pair([1.0] * 100, [0.4] * 100), 16: Pair([2.0] * 100, [0.5] * 100)},
     memory={1: 60.0, 16: 90.0, 64: 123.0},
     translated=[
@@ -60,6 +61,8 @@ LIMITED = [
     "events translated for Anthropic's",
     "chunk translated for OpenAI's, median",
     "events translated for OpenAI's",
+    "judged by the embedded classifier, p50",
+    "judged by the embedded classifier, p99",
     "classified on Viceroy, p50 of all",
 ]
 
@@ -73,7 +76,9 @@ LIMITED = [
         (Limits(most_added_to_chunk_ms=0.5), LIMITED[2:3]),
         (Limits(most_added_to_translated_ms=2.0), LIMITED[5:6]),
         (Limits(least_translated=9_000), LIMITED[4:5]),
-        (Limits(most_vcpu_ms=2.9), LIMITED[7:]),
+        (Limits(most_judging_ms=(0.1, 1.5)), LIMITED[7:8]),
+        (Limits(most_judging_ms=(0.3, 0.8)), LIMITED[8:9]),
+        (Limits(most_vcpu_ms=2.9), LIMITED[9:]),
     ],
 )
 def test_each_limit_fails_its_own_line(limits: Limits, broken: list[str]) -> None:

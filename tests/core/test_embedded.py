@@ -166,10 +166,17 @@ def test_probabilities_and_confidence() -> None:
 
 def test_lean_moves_the_choice_and_not_the_probabilities() -> None:
     """To the cheaper where it is negative, to the better where it is positive."""
-    weights = weights_of(fast=1.0, balanced=1.1, quality=1.0)
+    weights = weights_of(fast=1.0, balanced=1.1, quality=1.0, reasoning=1.0)
     found = [judge(weights, excerpt("anything"), lean) for lean in (-1, 0, 1)]
-    assert [each and each.level for each in found] == ["fast", "balanced", "reasoning"]
+    assert [each and each.level for each in found] == ["fast", "balanced", "quality"]
     assert len({each and each.probabilities for each in found}) == 1
+
+
+def test_lean_moves_only_what_is_in_doubt() -> None:
+    """A level that nearly nothing speaks for is not chosen, however safe one wants to be."""
+    found = judge(weights_of(fast=3.0), excerpt("anything"), 1)
+    assert found
+    assert found.level == "fast"
 
 
 @pytest.mark.parametrize(

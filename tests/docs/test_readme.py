@@ -224,7 +224,7 @@ def test_the_readmes_python_works(folder: Path, port: int) -> None:
 
 
 def test_the_readmes_policy_commands_work_in_their_order(folder: Path, port: int) -> None:
-    """check, publish, history, rollback, explain, replay and status succeed while the gateway runs.
+    """Each command of the README succeeds, in the order they stand in, while the gateway runs.
 
     There is nothing to go back to after the first publishing, so a second one is made before it.
     The log to replay holds the record that docs/decision-record.md shows.
@@ -240,6 +240,7 @@ def test_the_readmes_policy_commands_work_in_their_order(folder: Path, port: int
         ["policy", "history"],
         ["policy", "rollback"],
         ["explain", "--policy"],
+        ["classify", "--prompt"],
         ["replay", "--policy"],
         ["status", "--url"],
     ]

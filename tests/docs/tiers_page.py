@@ -48,7 +48,7 @@ def page() -> str:
     text = PAGE.read_text()
     for name, table in (("figures", worth), ("leans", leans)):
         pattern = rf"(?<=<!-- {name} -->\n).*?(?=<!-- /{name} -->)"
-        text = re.sub(pattern, lambda _, made=table: made, text, flags=re.DOTALL)
+        text = re.sub(pattern, table.replace("\\", "\\\\"), text, flags=re.DOTALL)
     return text
 
 

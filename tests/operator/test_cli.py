@@ -161,6 +161,8 @@ def test_version_is_one_line() -> None:
         ["serve"],
         ["explain"],
         ["replay"],
+        ["classify"],
+        ["train"],
         ["status"],
         ["mock"],
         *(["policy", name] for name in ("check", "publish", "show", "history", "rollback")),
@@ -284,6 +286,36 @@ def test_publish_names_missing_secrets_and_no_values(tmp_path: Path, policy: Pat
     stored = DirectoryStore(tmp_path / "kv").read(ACTIVE)
     assert stored
     assert b"value-of" not in stored
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ('mode = "off"', "classifier: off, everything goes to all"),
+        ('mode = "local"', "classifier: the embedded model"),
+        ('model = "ollama/judge"', "classifier: ollama/judge, 800 ms"),
+        (
+            'mode = "hybrid"\nmodel = "ollama/judge"',
+            "classifier: the embedded model; below 0.6 ollama/judge, 800 ms",
+        ),
+    ],
+)
+def test_show_says_who_judges(settings: str, expected: str, tmp_path: Path, policy: Path) -> None:
+    """Every mode of the classifier is named as what it is."""
+    policy.write_text(f'{SMALL}level = "fast"\n[classifier]\n{settings}\n')
+    store = f"dir:{tmp_path / 'kv'}"
+    run("policy", "publish", str(policy), "--to", store)
+    assert expected in run("policy", "show", "--from", store).stdout.splitlines()
+
+
+def test_without_its_key_a_hybrid_judge_leaves_it_to_the_embedded_model(policy: Path) -> None:
+    """What is said to happen without the classifier's key is what happens."""
+    for mode, instead in (("model", "low answers"), ("hybrid", "the embedded model decides")):
+        text = changed(TWO_TIERS, "[classifier]\n", f'[classifier]\nmode = "{mode}"\n')
+        policy.write_text(text.replace('name = "low"', 'name = "low"\nlevel = "fast"'))
+        store = f"dir:{policy.parent / 'kv'}"
+        result = run("policy", "publish", str(policy), "--to", store)
+        assert f"the classifier house/judge is not asked, {instead} instead" in result.stderr
 
 
 def test_show_says_when_nothing_is_published(tmp_path: Path) -> None:

@@ -38,8 +38,7 @@ _ASKS = ("?", "\uff1f", "\u061f")  # the question marks of Latin, Chinese and Ar
 
 def features_of(excerpt: Excerpt) -> set[int]:
     """Each once. There are some: how long the turn is says something in any case."""
-    turn = excerpt.turn
-    texts = words_of(turn if len(turn) <= HEAD + TAIL else f"{turn[:HEAD]}\n{turn[-TAIL:]}")
+    texts = words_of(seen_of(excerpt.turn))
     words = list(map(str.encode, texts))
     single = list(map(crc32, words))
     found = set(single)
@@ -52,8 +51,13 @@ def features_of(excerpt: Excerpt) -> set[int]:
     for role, said in excerpt.context:
         earlier = map(str.encode, words_of(said[:EARLIER]))
         found.update(map(crc32, earlier, repeat(_EARLIER[role])))
-    found.update(_form(excerpt, len(words)))
+    found.update(form_of(excerpt, len(words)))
     return found
+
+
+def seen_of(turn: str) -> str:
+    """What is looked at of a turn."""
+    return turn if len(turn) <= HEAD + TAIL else f"{turn[:HEAD]}\n{turn[-TAIL:]}"
 
 
 def words_of(text: str) -> list[str]:
@@ -80,8 +84,9 @@ def _number(word: str) -> str:
     return _NUMBERS[len(word)] if len(word) < len(_NUMBERS) else "00000"
 
 
-def _form(excerpt: Excerpt, words: int) -> list[int]:
-    """The outer form: lengths in steps of half a doubling, and what stands in the text at all."""
+def form_of(excerpt: Excerpt, words: int) -> list[int]:
+    """The outer form, the turn having so many words: lengths in steps of half a doubling, and what
+    stands in the text at all."""
     turn = excerpt.turn
     form = [
         crc32(b"length", (len(turn) ** 2).bit_length()),

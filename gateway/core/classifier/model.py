@@ -30,7 +30,7 @@ _ZERO = 128  # what a weight of nothing is in the file
 _LANE = 16  # bits
 _MASK = (1 << _LANE) - 1
 _AT_ONCE = _MASK // 255  # rows that a lane can add
-LEAN = 1.5  # log-odds a level at the ends of the scale
+LEAN = 2.0  # log-odds a level at the ends of the scale
 
 # Letters of the scripts that the model has learned from, and digits. What has none of them says
 # nothing to it.
@@ -82,13 +82,14 @@ def judge(weights: Weights, excerpt: Excerpt, lean: float = 0.0) -> Judgement | 
 
 def choose(probabilities: Sequence[float], tilt: float, lean: float) -> int:
     """Which of LEVELS serves, by its place, given the probability of each. A higher `tilt` or
-    `lean` never chooses a lower one."""
-    step = tilt + lean * LEAN
-    leaning = [
-        math.log(share) + step * place if share > 0 else -math.inf
-        for place, share in enumerate(probabilities)
-    ]
-    return leaning.index(max(leaning))
+    `lean` never chooses a lower one; `lean` moves by one level at most."""
+    odds = [math.log(share) if share > 0 else -math.inf for share in probabilities]
+    tilted = [each + tilt * place for place, each in enumerate(odds)]
+    middle = tilted.index(max(tilted))
+    if not lean:
+        return middle
+    near = range(max(0, middle - 1), min(len(odds), middle + 2))
+    return max(near, key=lambda place: tilted[place] + lean * LEAN * place)
 
 
 def score(weights: Weights, found: set[int]) -> list[float]:

@@ -53,7 +53,9 @@ def parse_request(
     return ChatRequest(
         source=source,
         model=model or (own_model if isinstance(own_model, str) else None),
-        messages=tuple([_message(item, index) for index, item in enumerate(messages)]),
+        messages=tuple(
+            [read_turn(item, f"messages[{index}]") for index, item in enumerate(messages)]
+        ),
         answers=answers if isinstance(answers, int) else 1,
         is_stream=values.get("stream") is True if is_stream is None else is_stream,
         wants_usage=wants_usage is True,
@@ -66,8 +68,8 @@ def _wants_schema(output: object) -> bool:
     return isinstance(output, dict) and output.get("type") == "json_schema"
 
 
-def _message(item: object, index: int) -> Message:
-    path = f"messages[{index}]"
+def read_turn(item: object, path: str) -> Message:
+    """One message, as far as the gateway must know it. Raises BadRequest naming its path."""
     if not isinstance(item, dict):
         raise wrong_type(path, "an object")
     role = item.get("role")
