@@ -20,7 +20,7 @@ def judged_by(weights: Weights, excerpt: Excerpt | None, lean: float) -> dict[st
     found = judge(weights, excerpt, lean) if excerpt else None
     if excerpt is None or found is None:
         return None
-    reasons = reasons_of(weights, excerpt, found, lean)
+    reasons = reasons_of(weights, excerpt, found)
     return {
         "level": found.level,
         "confidence": round(found.confidence, 4),

@@ -20,7 +20,7 @@ from gateway.core.classifier.features import (
     seen_of,
     words_of,
 )
-from gateway.core.classifier.model import LEAN, Judgement, Weights, score
+from gateway.core.classifier.model import Judgement, Weights, score
 from gateway.core.policy import LEVELS, Level
 
 MAX_WORDS = 40  # of a text that is looked at word by word; a longer one is by sentences and lines
@@ -50,23 +50,22 @@ class Pull:
 
 @dataclass(frozen=True, slots=True)
 class Reasons:
-    """`rival`: the level that would have been chosen next. `pulls`: the strongest for the chosen
-    level, then the strongest for the rival."""
+    """`rival`: the likeliest other level. `pulls`: the strongest for the chosen level, then the
+    strongest for the rival."""
 
     rival: Level
     pulls: tuple[Pull, ...]
     form: Pull
 
 
-def reasons_of(weights: Weights, excerpt: Excerpt, judged: Judgement, lean: float) -> Reasons:
+def reasons_of(weights: Weights, excerpt: Excerpt, judged: Judgement) -> Reasons:
     """What spoke for and against a judgement of this excerpt."""
     found = features_of(excerpt)
     form = _form(excerpt)
     logits = score(weights, found)
-    step = weights.tilt + lean * LEAN
     chosen = LEVELS.index(judged.level)
     others = [place for place in range(len(LEVELS)) if place != chosen]
-    rival = max(others, key=lambda place: logits[place] + step * place)
+    rival = max(others, key=lambda place: logits[place])
 
     def pull(text: str | None, left: set[int]) -> Pull:
         without = score(weights, left)

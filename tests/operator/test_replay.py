@@ -30,6 +30,9 @@ PROMPTS = [
     "Refactor this module into a clean architecture and explain each trade-off.",
     "Prove that there are infinitely many primes.",
     "Three switches, one lamp: find the right switch by going upstairs once, and prove it.",
+    "Write a unit test for this function",
+    "Summarise this contract",
+    "sed command to delete blank lines",
     "12345",
     "\u16a0\u16a2\u16a6",  # in no script that the model reads
     "",

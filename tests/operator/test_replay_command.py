@@ -79,7 +79,7 @@ def test_summary(files: list[Path]) -> None:
     a, b, log = files
     result = run("--policy", a, "--against", b, log)
     assert result.exit_code == 0, result.output
-    for words in ("12 requests", "moved up", "moved down    0", "from \\ to", "team", "USD ->"):
+    for words in ("15 requests", "moved up", "moved down    0", "from \\ to", "team", "USD ->"):
         assert words in result.stdout
     assert "lines that are no decision records: 1" in result.stdout
     assert "no record has" in result.stdout
@@ -91,17 +91,17 @@ def test_json_and_moved_agree(files: list[Path]) -> None:
     found = json.loads(run("--policy", a, "--against", b, log, "--json").stdout)
     listed = run("--policy", a, "--against", b, log, "--moved")
     moved = [json.loads(text) for text in listed.stdout.splitlines()]
-    assert found["requests"] == sum(found["changes"].values()) == 12
+    assert found["requests"] == sum(found["changes"].values()) == 15
     assert found["changes"]["up"] == len(moved) > 0
-    assert sum(row["requests"] for row in found["matrix"]) == 12
-    assert found["rules"] == [{"name": "team", "caught": 0, "could_have_caught": 12}]
+    assert sum(row["requests"] for row in found["matrix"]) == 15
+    assert found["rules"] == [{"name": "team", "caught": 0, "could_have_caught": 15}]
     assert found["cost"]["against_usd"] > found["cost"]["policy_usd"] > 0
-    assert found["records"]["of_policy"] == 12
+    assert found["records"]["of_policy"] == 15
     assert found["records"]["other_lines"] == 1
     for each in moved:
         assert set(each) == {"request_id", "from", "to", "change", "why"}
         assert (each["from"], each["to"]) == ("fast", "quality")
-    assert listed.stderr == f"{len(moved)} of 12 requests moved\n"
+    assert listed.stderr == f"{len(moved)} of 15 requests moved\n"
 
 
 def test_several_files_and_stdin(files: list[Path]) -> None:
@@ -109,7 +109,7 @@ def test_several_files_and_stdin(files: list[Path]) -> None:
     a, b, log = files
     piped = log.read_bytes()
     result = run("--policy", a, "--against", b, log, log, "-", "--json", stdin=piped)
-    assert json.loads(result.stdout)["requests"] == 36
+    assert json.loads(result.stdout)["requests"] == 45
 
 
 def test_what_cannot_be_replayed(files: list[Path], tmp_path: Path) -> None:

@@ -45,8 +45,8 @@ def features_of(excerpt: Excerpt) -> set[int]:
     found.update(map(crc32, [*words, _LAST], [_FIRST, *single]))
     begun = [text[:BEGINNING].encode() for text in texts if len(text) >= LONG_WORD]
     found.update(map(crc32, begun, repeat(_BEGINS)))
-    if len(words) > EDGE:  # else it is all head and tail
-        found.update(map(crc32, words[:EDGE], repeat(_AT_HEAD)))
+    found.update(map(crc32, words[:EDGE], repeat(_AT_HEAD)))
+    if len(words) > EDGE:  # else its tail is its head
         found.update(map(crc32, words[-EDGE:], repeat(_AT_TAIL)))
     for role, said in excerpt.context:
         earlier = map(str.encode, words_of(said[:EARLIER]))
