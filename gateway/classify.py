@@ -15,6 +15,7 @@ from dataclasses import replace
 from gateway import breaker
 from gateway.core.chat import ChatRequest
 from gateway.core.classifier.excerpt import Excerpt, make_excerpt
+from gateway.core.classifier.harness import user_words
 from gateway.core.classifier.model import judge
 from gateway.core.classifier.prompt import read_reply, write_question
 from gateway.core.decide import Decision, default
@@ -63,7 +64,8 @@ async def _embedded(
     if found is None:
         return None
     record.judged = found.probabilities
-    return Decision(policy.by_level[found.level], "local", confidence=found.confidence)
+    tier = policy.by_level[found.level]
+    return Decision(tier, "local", confidence=policy.share_of(tier, found.probabilities))
 
 
 async def _ask(
@@ -133,6 +135,10 @@ async def _ask(
 
 
 def is_tool_loop(chat: ChatRequest) -> bool:
-    """Whether the results of tools come back: the turn that asked for them goes on, and is not
-    judged anew, since a judge may change its mind and another model the way."""
-    return chat.messages[-1].role == "tool" if chat.messages else False
+    """Whether the results of tools come back, what a harness adds to them aside: the turn that
+    asked for them goes on, and is not judged anew, since a judge may change its mind and another
+    model the way."""
+    for message in reversed(chat.messages):
+        if message.role != "user" or user_words(message.text):
+            return message.role == "tool"
+    return False

@@ -104,7 +104,8 @@ async def _read(ports: Ports, target: Target, known: TargetHealth) -> None:
         try:
             match jsontext.parse_strictly(found.value):
                 case {"open_until": float() | int() as until, "at": [base_url, key]}:
-                    known.until = float(until) if (base_url, key) == known.place else None
+                    if (base_url, key) == known.place:
+                        known.until = float(until)
         except jsontext.JsonError:
             return
     elif known.stamp is not None:  # another instance closed it

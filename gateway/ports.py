@@ -199,7 +199,8 @@ class Remembered:
     `policy_problem` says why `policy/active` is not what is served, None if it is.
     `good`, `good_stamp`: `policy/good`, once it was needed. `breakers`: the open ones, by name.
     `targets`: their health, by id. `tiers`: what was judged lately, by the hash of what was judged.
-    `weights`: those that stand for `weights_label`, which a policy names.
+    `weights`: those that a policy names. `weights_missing`: the label of those that were looked for
+    in vain; they are looked for again at `weights_retry_at`, in monotonic seconds.
     """
 
     policy: Policy | None = None
@@ -212,7 +213,8 @@ class Remembered:
     targets: dict[str, TargetHealth] = field(default_factory=dict)
     tiers: dict[int, str] = field(default_factory=dict)
     weights: Weights | None = None
-    weights_label: str | None = None
+    weights_missing: str | None = None
+    weights_retry_at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,27 +1,43 @@
 """The weights that judge: those that the policy names, from the store, or those that are built in.
 
-A file that is not there or cannot be used is no reason not to judge: the built-in one does, and the
-log says so once.
+In a store they are Base64, since some stores hold text. A file that is not there or cannot be used
+is no reason not to judge: the built-in one does, the log says so, and it is looked for again after
+a while, since a store may be away for a moment, or be behind.
 """
 
 import json
+from base64 import b64decode, b64encode
 
 from gateway.core.classifier.model import Weights, WeightsError, read_weights
 from gateway.core.policy import Policy
 from gateway.ports import Entry, KvUnavailable, Ports
 
 PREFIX = "classifier/"  # of their keys in the store; the label follows
+RETRY_SECONDS = 30.0
+
+
+def stored(weights: bytes) -> bytes:
+    """A weights file as it is put into a store."""
+    return b64encode(weights)
 
 
 async def weights_of(policy: Policy, ports: Ports) -> Weights:
-    """Of this policy's classifier. Read once by an instance, since a label is never used again."""
+    """Of this policy's classifier. Read once by an instance: what a label stands for never
+    changes."""
     label, memory = policy.classifier.weights, ports.remembered
     if label is None:
         return ports.weights
-    if memory.weights is None or memory.weights_label != label:
-        memory.weights = await _read(label, ports) or ports.weights
-        memory.weights_label = label
-    return memory.weights
+    if memory.weights is not None and memory.weights.label == label:
+        return memory.weights
+    now = ports.clock.monotonic()
+    if memory.weights_missing == label and now < memory.weights_retry_at:
+        return ports.weights
+    found = await _read(label, ports)
+    if found is None:
+        memory.weights_missing, memory.weights_retry_at = label, now + RETRY_SECONDS
+        return ports.weights
+    memory.weights = found
+    return found
 
 
 async def _read(label: str, ports: Ports) -> Weights | None:
@@ -29,13 +45,13 @@ async def _read(label: str, ports: Ports) -> Weights | None:
     try:
         found = await ports.kv.get(PREFIX + label, None)
         if isinstance(found, Entry):
-            weights = read_weights(found.value)
+            weights = read_weights(b64decode(found.value))
             if weights.label == label:
                 return weights
             problem = f"holds {weights.label}"
     except KvUnavailable:
         problem = "cannot be read"
-    except WeightsError as error:
+    except (WeightsError, ValueError) as error:
         problem = f"cannot be used: {error}"
     event = {"event": "weights_not_loaded", "problem": f"{PREFIX}{label} {problem}"}
     ports.log.write(json.dumps(event))

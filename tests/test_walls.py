@@ -22,7 +22,7 @@ CORE_MAY_NOT_CALL = {
 }  # fmt: skip
 # The guest is pure Python, and small: standard library modules its flow and ports need.
 FLOW_MAY_IMPORT = {
-    "collections", "dataclasses", "functools", "hmac", "json", "re", "typing", "urllib",
+    "base64", "collections", "dataclasses", "functools", "hmac", "json", "re", "typing", "urllib",
 }  # fmt: skip
 PLATFORM = ("wit_world", "componentize_py_async_support", "componentize_py_types", "poll_loop")
 # The modules that know the platform's bindings.

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from gateway.core.classifier.model import Weights, read_weights
 from gateway.core.policy import LEVELS
 from training import baselines, fit
+from training.apgr import mmlu_apgr
 from training.judged import judged
 from training.rows import Row, natural, sources, split
 from training.score import FIRST_HARD, Score, auc, f1_of_levels, score, table
@@ -34,8 +35,9 @@ def run(weights_file: Path, *, is_quick: bool, as_json: bool, record: bool) -> i
     if not is_quick:
         figures |= _left_out_figures(written)
     values = {name: asdict(each) for name, each in figures.items()}
+    routellm = round(mmlu_apgr(weights), 4)
     if record:
-        kept = {"weights": weights.label, "figures": values}
+        kept = {"weights": weights.label, "mmlu_apgr": routellm, "figures": values}
         FIGURES.write_text(json.dumps(kept, indent=1) + "\n")
     if as_json:
         print(json.dumps(values))
@@ -47,6 +49,7 @@ def run(weights_file: Path, *, is_quick: bool, as_json: bool, record: bool) -> i
     of_levels = zip(LEVELS, f1_of_levels(truth, chosen), strict=True)
     shown = ", ".join(f"{name} {f1:.3f}" for name, f1 in of_levels)
     print(f"\nF1 of each level, test split: {shown}")
+    print(f"APGR on RouteLLM's MMLU rows: {routellm:.3f} (chance 0.5, RouteLLM's best 0.603)")
     return 0
 
 

@@ -22,6 +22,7 @@ _SCRIPTS = (
     ("hi", re.compile("[\u0900-\u097f]"), "", ""),
     ("ru", re.compile("[\u0430-\u045f\u0491]"), "\u0456\u0457\u0454\u0491", "uk"),
 )
+_LATIN = re.compile("[a-z]")
 _WORD = re.compile(r"[^\W\d_]+")
 
 _SMALL_WORDS = {
@@ -30,7 +31,7 @@ _SMALL_WORDS = {
     "de": "der die das und ist ein eine ich nicht mit zu wie den dem für was auf von bitte mir kann"
     " wir es im sind auch wenn oder als bei wird noch mein einen",
     "fr": "le la les des est une et un je pour dans que qui pas en du vous mon avec ce sur il de"
-    " au plus comment quel quelle par ou est-ce sont mes cette",
+    " au plus comment quel quelle par ou est sont mes cette",
     "es": "el la los las de que y en un una es por para con no se mi lo del al me como qué cómo más"
     " hay si su cuál esta este sin puedo o",
     "pt": "o a os as de que e em um uma é para com não por do da no na se me mais como qual ao isso"
@@ -78,8 +79,10 @@ def language_of(text: str) -> str | None:
     """Its ISO 639-1 code, or None."""
     head = text[:MAX_TEXT].lower()
     if not head.isascii():
+        latin = len(_LATIN.findall(head))
         for name, script, letters, other in _SCRIPTS:
-            if len(script.findall(head)) * 4 >= len(head.split()):  # a name is no language
+            found = len(script.findall(head))
+            if found and found * 2 >= latin:  # a name or a formula in a text is no language
                 return other if any(letter in head for letter in letters) else name
     votes: dict[str, float] = {}
     for word in _WORD.findall(head):

@@ -1,6 +1,6 @@
 """The policy as the gateway uses it; `core.compiled` reads its stored form."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
@@ -205,6 +205,12 @@ class Policy:
     @property
     def asks_for_language(self) -> bool:
         return any(rule.when.languages for rule in self.rules)
+
+    def share_of(self, tier: str, probabilities: Sequence[float]) -> float:
+        """How likely it is that this tier is right, given the probability of each level: of all the
+        levels that it serves."""
+        pairs = zip(LEVELS, probabilities, strict=True)
+        return sum([share for level, share in pairs if self.by_level.get(level) == tier])
 
     def tier_of(self, target: Target) -> Tier | None:
         """The highest tier that has this target."""

@@ -15,7 +15,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from gateway.core import compiled as core
-from gateway.core.classifier.model import WeightsError, read_weights
+from gateway.core.classifier.model import MAX_FILE, WeightsError, read_weights
 from gateway.core.errors import PolicyError
 from gateway.core.policy import LEVELS, Policy, Price
 from gateway.core.providers import PROVIDERS, Provider
@@ -92,12 +92,15 @@ def _weights(source: PolicyFile, file: str, folder: Path) -> bytes | None:
     if name is None:
         return None
     try:
-        data = (folder / name).read_bytes()
+        with (folder / name).open("rb") as opened:
+            data = opened.read(MAX_FILE + 1)
         read_weights(data)
     except OSError as error:
         problem = f"cannot read {folder / name}: {error.strerror}"
     except WeightsError as error:
         problem = f"cannot use {folder / name}: {error}"
+    except ValueError as error:  # it is no path
+        problem = f"cannot read {name!r}: {error}"
     else:
         return data
     raise PolicyInvalid([Problem(file, "classifier.weights", problem)])

@@ -27,6 +27,7 @@ from gateway.operator.requests_file import excerpt_of
 from gateway.policies import ACTIVE
 from gateway.ports import AttemptTimeouts, Cut, Silent, Unreachable, Upstream
 from gateway.weights import PREFIX as WEIGHTS
+from gateway.weights import stored
 
 _A_KEY = "explain"  # Stands for keys that are not set; goes nowhere.
 
@@ -87,7 +88,7 @@ def route_of(
     http = _AskingHttp() if is_asking else _SilentHttp()
     kept = {ACTIVE: compiled.data}
     if compiled.weights is not None:
-        kept[f"{WEIGHTS}{policy.classifier.weights}"] = compiled.weights
+        kept[f"{WEIGHTS}{policy.classifier.weights}"] = stored(compiled.weights)
     ports = replace(memory_ports(secrets=secrets), kv=MemoryKv(kept), http=http, clock=_RealClock())
     body = json.dumps({"model": "auto", "messages": [{"role": "user", "content": prompt}]})
     response = run(respond(Request("POST", "/v1/route", Headers(headers), body.encode()), ports))
@@ -178,7 +179,7 @@ def _show(policy: Policy, route: dict[str, Any], prompt: str) -> None:
     reason = f" ({decision['reason']})" if decision["reason"] else ""
     say(f"tier   {decision['tier']}, decided by: {decision['by']}{reason}", "bold green")
     if route["judged"]:
-        say_judged(route["judged"], policy.classifier)
+        say_judged(route["judged"], policy)
     if call:
         say(f"judge  {call['target']}: {call['outcome']} in {call['ms']} ms")
     say("")

@@ -209,6 +209,12 @@ def _passed_header(value: str) -> str:
     return value
 
 
+def _rule_header(value: str) -> str:
+    if value in {"authorization", "api-key", "x-api-key", "x-goog-api-key", "cookie"}:
+        raise broken("must be another header: a secret's value may not stand in a policy")
+    return value
+
+
 def _key_header(value: str) -> str:
     if value in UNPASSABLE - {"authorization", "api-key", "x-api-key", "x-goog-api-key"}:
         raise broken("must be a header for keys, like authorization or x-api-key")
@@ -262,6 +268,7 @@ Query = Annotated[
     ),
 ]
 PassedHeader = Annotated[HeaderName, AfterValidator(_passed_header)]
+RuleHeader = Annotated[HeaderName, AfterValidator(_rule_header)]
 KeyHeader = Annotated[HeaderName, AfterValidator(_key_header)]
 KeyPrefix = Annotated[
     str, *_text(r"[A-Za-z-]{0,15} ?", "must be a word like 'Bearer ' or empty, never a key")

@@ -6,7 +6,7 @@ from rich.table import Table
 
 from gateway.core.classifier.excerpt import Excerpt
 from gateway.core.classifier.model import Weights, judge
-from gateway.core.policy import Classifier
+from gateway.core.policy import Policy
 from gateway.operator.console import print_table, say
 from gateway.operator.levels import shares_of, shares_table
 from gateway.operator.pulls import Pull, reasons_of
@@ -36,12 +36,13 @@ def _pull(pull: Pull) -> dict[str, Any]:
     return {**text, "toward": pull.toward, "by": round(pull.by, 3)}
 
 
-def say_judged(judged: dict[str, Any], settings: Classifier) -> None:
+def say_judged(judged: dict[str, Any], policy: Policy) -> None:
     """The same for people, after the decision."""
-    level, confidence = judged["level"], judged["confidence"]
+    level, confidence, settings = judged["level"], judged["confidence"], policy.classifier
     sure = ""
     if settings.mode == "hybrid":
-        place = "below" if confidence < settings.min_confidence else "at least"
+        share = policy.share_of(policy.by_level[level], list(judged["probabilities"].values()))
+        place = "at least" if settings.trusts(share) else "below"
         sure = f", {place} min_confidence {settings.min_confidence:g}"
     say(f"level  {level} by the embedded model, confidence {confidence:.2f}{sure}")
     shares = judged["probabilities"]

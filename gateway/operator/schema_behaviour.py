@@ -5,13 +5,13 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from gateway.core.policy import ClassifierMode, Permission
 from gateway.operator.fields import (
-    HeaderName,
     HeaderValue,
     JudgeOptions,
     LanguageCode,
     Milliseconds,
     ModelId,
     Origin,
+    RuleHeader,
     RuleName,
     SecretName,
     TierOrModel,
@@ -152,7 +152,8 @@ class WhenTable(Table):
         default=None,
         ge=0,
         le=100_000_000,
-        description="The request has more tokens, about: a quarter of its bytes.",
+        description="The request has more tokens, about: a quarter of its bytes, those of inline"
+        " images too.",
         examples=[50_000],
     )
     languages: list[LanguageCode] = Field(
@@ -161,7 +162,7 @@ class WhenTable(Table):
         " where the language is clear.",
         examples=[["ja", "ko"]],
     )
-    headers: dict[HeaderName, HeaderValue] = Field(
+    headers: dict[RuleHeader, HeaderValue] = Field(
         default_factory=dict,
         description="Request headers that have exactly these values. A client can send what it"
         " likes: nothing that must be kept from it may hang on them.",
@@ -175,7 +176,7 @@ class WhenTable(Table):
 
     @model_validator(mode="after")
     def _says_something(self) -> "WhenTable":
-        if not self.model_fields_set:
+        if all(value in (None, [], {}) for value in self.model_dump().values()):
             raise broken("must have a condition: an empty one would hold for every request")
         return self
 

@@ -21,6 +21,7 @@ from gateway.operator.files import write_whole
 from gateway.operator.policystore import PolicyStore, StoreError, check_key
 from gateway.policies import ACTIVE, GOOD
 from gateway.weights import PREFIX as WEIGHTS_PREFIX
+from gateway.weights import stored
 
 __all__ = [
     "DEFAULT_STORE",
@@ -195,9 +196,9 @@ def _weights_named(store: PolicyStore, entry: str) -> str | None:
 
 
 def _keep_weights(store: PolicyStore, policy: Policy, weights: bytes) -> None:
-    key = _weights_key(policy)
-    if store.read(key) != weights:
-        store.write(key, weights)
+    key, value = _weights_key(policy), stored(weights)
+    if store.read(key) != value:
+        store.write(key, value)
 
 
 def _weights_key(policy: Policy) -> str:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.classifier.excerpt import Excerpt
+from gateway.core.classifier.excerpt import Excerpt, capped
 from gateway.core.classifier.features import HEAD, TAIL, features_of, words_of
 from gateway.core.classifier.model import (
     MAX_FILE,
@@ -217,3 +217,10 @@ def test_pleas_do_not_route(plea: str) -> None:
         assert plain
         assert pleading
         assert plain.level == pleading.level
+
+
+def test_what_was_left_out_of_a_long_text_is_no_evidence() -> None:
+    """The note that a text was capped is ours, not the user's."""
+    long = capped("\u10d0\u10d1\u10d2 " * 2_000, 3_000, 1_500)
+    assert "left out" in long
+    assert judge(WEIGHTS, excerpt(long)) is None

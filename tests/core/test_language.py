@@ -46,3 +46,16 @@ def test_too_little(text: str) -> None:
 def test_any_text(text: str) -> None:
     """It is one of the languages that a rule may name, or none."""
     assert language_of(text) in {None, *LANGUAGES}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Compute the value of cos \u03b8 for \u03b8 = \u03c0",
+        "What does \u3053\u3093\u306b\u3061\u306f mean in English when you say it to a friend?",
+        "Who was \u0414\u043e\u0441\u0442\u043e\u0435\u0432 and why is he important to us?",
+    ],
+)
+def test_a_word_of_another_language(text: str) -> None:
+    """A name, a word or a letter of another script does not make the text one of its language."""
+    assert language_of(text) == "en"

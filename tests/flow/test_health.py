@@ -216,6 +216,17 @@ def test_a_mended_target_is_asked_at_once(change: dict[str, object]) -> None:
     assert gateway.get("/readyz").json["open_targets"] == []
 
 
+def test_another_places_entry_closes_nothing() -> None:
+    """An instance that still has the old policy writes of the old address."""
+    gateway = opened()
+    value = {"open_until": gateway.clock.time + 5, "at": ["https://old.test/v1", "ALPHA_KEY"]}
+    gateway.kv.values[MEDIUM] = json.dumps(value).encode()
+    gateway.clock.time += REREAD_SECONDS
+    gateway.http.upstreams += [whole("beta")]
+    gateway.ask()
+    assert gateway.asked == ["beta.test"]
+
+
 def test_an_attempt_under_the_old_policy_says_nothing_of_the_new() -> None:
     """A stream that breaks at an address that the policy has given up counts for nobody."""
     easily = {**SETTINGS, "min_requests": 1}

@@ -7,6 +7,7 @@ import pytest
 
 from gateway.core.classifier.model import write_weights
 from gateway.ports import Unreachable
+from gateway.weights import RETRY_SECONDS, stored
 from tests.core.test_rules import rule
 from tests.flow.world import World, body, judged, whole, world
 
@@ -26,7 +27,7 @@ def own(data: bytes, **changes: Any) -> World:  # noqa: ANN401
     """A gateway whose policy names these weights."""
     label = data_label(data)
     gateway = world(*[whole()] * 3, **changes, classifier__weights=label)
-    gateway.kv.values[f"classifier/{label}"] = data
+    gateway.kv.values[f"classifier/{label}"] = stored(data)
     return gateway
 
 
@@ -105,6 +106,65 @@ def test_a_tool_loop_keeps_its_tier() -> None:
     assert len(set(tiers)) == 1
 
 
+def test_a_harness_changes_nothing_while_a_turn_goes_on() -> None:
+    """Reminders and images that come with the results of tools do not move the turn."""
+    question = {"role": "user", "content": "add a test for the parser"}
+    call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    image = {"type": "image_url", "image_url": {"url": "https://x.test/a.png"}}
+    reminder = {"type": "text", "text": "<system-reminder>mind the todo list</system-reminder>"}
+    turns: list[Any] = [question]
+    said = set()
+    for _ in range(3):
+        gateway = world(whole(), **SURE)
+        got = gateway.ask(body(messages=turns))
+        said.add((got.headers["x-tiergate-tier"], got.headers["x-tiergate-confidence"]))
+        turns += [
+            {"role": "assistant", "content": None, "tool_calls": [call]},
+            {"role": "tool", "tool_call_id": "c", "content": "ok"},
+            {"role": "user", "content": [reminder, image]},
+        ]
+    assert len(said) == 1
+
+
+def test_a_loop_with_reminders_is_not_asked_again() -> None:
+    """What the classifier model said of a turn holds, whatever a harness adds to the results."""
+    call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    turns: list[Any] = [{"role": "user", "content": "add a test for the parser"}]
+    tools = [{"type": "function", "function": {"name": "f"}}]
+    gateway = world(judged("quality"), whole(), whole(), **HYBRID, classifier__min_confidence=1.0)
+    assert gateway.ask(body(messages=turns, tools=tools)).headers["x-tiergate-decision"] == "model"
+    turns += [
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "c", "content": "ok"},
+        {"role": "user", "content": "<system-reminder>mind the todo list</system-reminder>"},
+    ]
+    got = gateway.ask(body(messages=turns, tools=tools))
+    assert got.headers["x-tiergate-decision"] == "session"
+    assert got.headers["x-tiergate-tier"] == "quality"
+
+
+def test_confidence_is_the_tiers() -> None:
+    """Where one tier serves several levels, doubt between them is none."""
+    torn = leaning(quality=5, reasoning=5)
+    gateway = own(torn, **HYBRID, classifier__min_confidence=0.9)
+    got = gateway.ask(body(**ANYTHING))
+    assert got.headers["x-tiergate-decision"] == "local"
+    assert got.headers["x-tiergate-tier"] == "quality"
+    assert float(got.headers["x-tiergate-confidence"]) > 0.95
+
+
+def test_weights_are_looked_for_again() -> None:
+    """A store that was away for a moment, or behind, costs an instance its weights for a while."""
+    gateway = own(leaning(quality=9), **SURE)
+    [key] = [key for key in gateway.kv.values if key.startswith("classifier/")]
+    kept = gateway.kv.values.pop(key)
+    assert gateway.ask(body(**FACT)).headers["x-tiergate-tier"] == "fast"
+    gateway.kv.values[key] = kept
+    assert gateway.ask(body(**FACT)).headers["x-tiergate-tier"] == "fast"
+    gateway.clock.time += RETRY_SECONDS
+    assert gateway.ask(body(**FACT)).headers["x-tiergate-tier"] == "quality"
+
+
 def test_weights_of_ones_own() -> None:
     """The file that the policy names judges; it is read once by an instance."""
     gateway = own(leaning(quality=9), **SURE)
@@ -113,15 +173,18 @@ def test_weights_of_ones_own() -> None:
     assert gateway.ask(body(**FACT)).headers["x-tiergate-tier"] == "quality"
 
 
-@pytest.mark.parametrize("stored", [None, b"", b"tiergate-weights 1\n", leaning(fast=1)])
-def test_weights_that_cannot_be_used(stored: bytes | None) -> None:
+@pytest.mark.parametrize(
+    "found",
+    [None, b"", b"no Base64 \xff", stored(b"tiergate-weights 1\n"), stored(leaning(fast=1))],
+)
+def test_weights_that_cannot_be_used(found: bytes | None) -> None:
     """Missing, torn or another's: the built-in ones judge, and the log says so once."""
     gateway = own(leaning(quality=9), **SURE)
     [key] = [key for key in gateway.kv.values if key.startswith("classifier/")]
-    if stored is None:
+    if found is None:
         del gateway.kv.values[key]
     else:
-        gateway.kv.values[key] = stored
+        gateway.kv.values[key] = found
     for _ in range(2):
         assert gateway.ask(body(**FACT)).headers["x-tiergate-tier"] == "fast"
     said = [line for line in gateway.news if line["event"] == "weights_not_loaded"]

@@ -136,6 +136,14 @@ def test_unknown_names_get_a_suggestion(old: str, new: str, hint: str) -> None:
     ("addition", "expected"),
     [
         ('[classifier]\nmode = "hybrid"\n', "must have a `model`"),
+        ('[classifier]\nmode = "local"\nweights = "a\\u0000b"\n', "cannot read"),
+        ('[[rules]]\nname = "a"\nto = "all"\nwhen = {}\n', "must have a condition"),
+        ('[[rules]]\nname = "a"\nto = "all"\nwhen = { languages = [] }\n', "a condition"),
+        ('[[rules]]\nname = "a"\nto = "none"\nwhen = { tools = true }\n', "the name of a tier"),
+        (
+            '[[rules]]\nname = "a"\nto = "all"\nwhen = { headers = { authorization = "x" } }\n',
+            "a secret's value",
+        ),
         ('[classifier]\nmode = "local"\nweights = "none.weights"\n', "No such file"),
         ('[classifier]\nmode = "model"\n', "must have a `model`"),
         ('[classifier]\nmodel = "ollama/x"\noptions = { messages = [] }\n', "must not have"),

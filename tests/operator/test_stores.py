@@ -2,11 +2,13 @@
 
 import threading
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
+from gateway.core.classifier.model import write_weights
 from gateway.core.errors import PolicyError
-from gateway.operator.compile import compile_text
+from gateway.operator.compile import Compiled, compile_text
 from gateway.operator.stores import (
     HISTORY,
     KEPT,
@@ -18,6 +20,7 @@ from gateway.operator.stores import (
     rollback,
 )
 from gateway.policies import ACTIVE, GOOD
+from gateway.weights import stored
 from tests.operator.policies import SMALL, changed
 
 
@@ -156,6 +159,48 @@ def test_history_keeps_the_last_entries_and_counts_on(store: DirectoryStore) -> 
     assert [entry.n for entry in entries] == list(range(4, KEPT + 4))
     assert [entry.n for entry in entries if entry.is_active] == [KEPT + 3]
     assert all(entry.published and entry.policy for entry in entries)
+
+
+# --- weights of a policy's own ---------------------------------------------------
+
+
+def judging(name: str, bias: float) -> Compiled:
+    """A policy that names weights of its own."""
+    weights = write_weights(bytes([128]) * 32, scale=1.0, bias=(bias,) * 4, tilt=0.0, about={})
+    with TemporaryDirectory() as folder:
+        (Path(folder) / "ours.weights").write_bytes(weights)
+        text = changed(SMALL, '"small"', f'"{name}"')
+        text += '[classifier]\nmode = "local"\nweights = "ours.weights"\n'
+        text = changed(text, 'name = "all"', 'name = "all"\nlevel = "balanced"')
+        return compile_text(text, "p.toml", folder=Path(folder))
+
+
+def key_of(compiled: Compiled) -> str:
+    return f"classifier/{compiled.policy.classifier.weights}"
+
+
+def test_weights_are_there_before_the_policy_that_names_them(tmp_path: Path) -> None:
+    """No gateway reads a policy whose weights are still missing."""
+    store = Recording(tmp_path)
+    compiled = judging("a", 1.0)
+    publish(store, compiled.data, compiled.weights)
+    assert store.order == [key_of(compiled), f"{HISTORY}000001", GOOD, ACTIVE]
+    assert store.read(key_of(compiled)) == stored(compiled.weights or b"")
+    store.order.clear()
+    publish(store, judging("b", 1.0).data, compiled.weights)
+    assert store.order == [f"{HISTORY}000002", GOOD, ACTIVE]
+
+
+def test_weights_go_with_the_last_policy_that_names_them(store: DirectoryStore) -> None:
+    """As long as one can go back to a policy its weights are kept."""
+    first, second = judging("a", 1.0), judging("b", 2.0)
+    publish(store, first.data, first.weights)
+    for number in range(KEPT - 1):
+        publish(store, policy(f"p{number}"))
+    assert store.read(key_of(first)) is not None
+    publish(store, second.data, second.weights)
+    assert store.read(key_of(first)) is None
+    assert store.read(key_of(second)) is not None
 
 
 def test_rollback_goes_to_the_one_before(store: DirectoryStore) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from gateway.core.policy import LEVELS
 from gateway.hosts.common import WEIGHTS
+from training.apgr import apgr, mmlu_apgr
 from training.judged import judged
 from training.rows import DATA, natural, sources, split
 from training.score import Score, auc, f1_of_levels, score
@@ -100,6 +101,14 @@ def test_figures_of_a_small_case() -> None:
     assert f1_of_levels([0, 0, 1], [0, 1, 1]) == pytest.approx([2 / 3, 2 / 3, 0, 0])
     assert auc([True, False, False], [0.5, 0.5, 0.1]) == pytest.approx(0.75)
     assert auc([True], [0.5]) is None
+
+
+def test_the_gap_recovered_by_a_small_case() -> None:
+    """The best order recovers the whole gap with its first row, the worst with its last."""
+    gain, none = (0, 1), (1, 1)
+    assert apgr([gain, none]) == pytest.approx(0.75)
+    assert apgr([none, gain]) == pytest.approx(0.25)
+    assert mmlu_apgr(WEIGHTS) == pytest.approx(RECORDED["mmlu_apgr"], abs=SLACK)
 
 
 def test_calibration_of_a_small_case() -> None:

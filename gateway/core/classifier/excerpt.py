@@ -54,9 +54,10 @@ def make_excerpt(chat: ChatRequest) -> Excerpt | None:
     return Excerpt(
         turn=capped(turn, TURN_HEAD, TURN_TAIL),
         context=tuple(reversed(context)),
-        turns=sum(message.role == "user" for message in messages),
+        # What comes after the turn belongs to it: it is judged alike while it goes on.
+        turns=sum(message.role == "user" for message in messages[: last + 1]),
         has_tools=chat.has_tools,
-        has_images=chat.has_images,
+        has_images=any(message.has_image for message in messages[: last + 1]),
     )
 
 

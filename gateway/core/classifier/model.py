@@ -69,7 +69,7 @@ class Judgement:
 def judge(weights: Weights, excerpt: Excerpt, lean: float = 0.0) -> Judgement | None:
     """The level of a request, or None if there is no evidence. `lean` from -1 (cheap) to 1 (safe)
     moves what is chosen, not the probabilities."""
-    if not _READABLE.search(excerpt.turn):
+    if not _READABLE.search(features.seen_of(excerpt.turn)):
         return None
     logits = score(weights, features.features_of(excerpt))
     top = max(logits)
@@ -127,7 +127,7 @@ def read_weights(data: bytes) -> Weights:
             "scale": float() as scale,
             "bias": [float(), float(), float(), float()] as bias,
             "tilt": float() as tilt,
-        } if count > 0 and count & (count - 1) == 0 and len(body) == count * len(LEVELS):
+        } if scale > 0 and _is_power_of_two(count) and len(body) == count * len(LEVELS):
             return Weights(digest.hexdigest()[:12], _rows(body), scale, tuple(bias), tilt)
     raise WeightsError("it was made for other features than this gateway's: train it again")
 
@@ -146,6 +146,10 @@ def write_weights(
     }
     data = _MAGIC + json.dumps(head).encode() + b"\n" + weights
     return data + sha256(data).digest()
+
+
+def _is_power_of_two(count: int) -> bool:
+    return count > 0 and count & (count - 1) == 0
 
 
 def _rows(body: bytes) -> "array[int]":

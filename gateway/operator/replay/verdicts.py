@@ -153,8 +153,8 @@ class Side:
         if settings.mode != "model":
             if seen.judged:
                 place = choose(seen.judged, self._tilt, settings.lean)
-                confidence = seen.judged[place]
                 tier = policy.by_level[LEVELS[place]]
+                confidence = policy.share_of(tier, seen.judged)
                 embedded = Decision(tier, "local", confidence=confidence)
                 if settings.mode == "local" or settings.trusts(confidence):
                     return embedded

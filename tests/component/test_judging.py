@@ -1,0 +1,64 @@
+"""The embedded classifier in the built gateway, on every host: no call, or weights of one's own."""
+
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from gateway.core.classifier.model import write_weights
+from gateway.core.policy import LEVELS
+from gateway.operator.compile import compile_text
+from gateway.operator.stores import publish
+from tests.component.conftest import NewPeer
+from tests.component.gateways import Gateway, Json, make_policy, tier, toml
+from tests.component.peers import completion, says, whole
+
+
+def policy_of(url: str, **classifier: object) -> Json:
+    return make_policy(
+        {"up": url},
+        tiers=[tier(level, "up/m") for level in LEVELS],
+        default_tier="balanced",
+        classifier={"mode": "local", **classifier},
+    )
+
+
+@pytest.mark.parametrize(
+    ("prompt", "level"),
+    [
+        ("What is the capital of Peru?", "fast"),
+        ("Explain how vaccines work", "balanced"),
+        ("Prove that there are infinitely many primes.", "reasoning"),
+        (
+            "\u0414\u043e\u043a\u0430\u0436\u0438, \u0447\u0442\u043e 7 - \u043f\u0440\u043e\u0441\u0442\u043e\u0435 \u0447\u0438\u0441\u043b\u043e",
+            "reasoning",
+        ),
+    ],
+)
+def test_it_judges_in_the_guest(
+    gateway: Gateway, new_peer: NewPeer, prompt: str, level: str
+) -> None:
+    """The tier is said with its confidence, and nobody but the model was asked."""
+    peer = new_peer(says(whole(completion())))
+    gateway.use(policy_of(peer.url))
+    answer = gateway.chat(messages=[{"role": "user", "content": prompt}])
+    assert answer.headers["x-tiergate-decision"] == "local"
+    assert answer.headers["x-tiergate-tier"] == level
+    assert 0.25 < float(answer.headers["x-tiergate-confidence"]) <= 1
+    assert peer.accepted == 1
+
+
+def test_weights_of_ones_own(gateway: Gateway, new_peer: NewPeer, tmp_path: Path) -> None:
+    """A file that the policy names goes into the store with it, and judges."""
+    peer = new_peer(says(whole(completion())))
+    weights = write_weights(
+        bytes([128]) * 32, scale=1.0, bias=(0.0, 0.0, 9.0, 0.0), tilt=0.0, about={}
+    )
+    (tmp_path / "ours.weights").write_bytes(weights)
+    policy = policy_of(peer.url, weights="ours.weights")
+    text = "\n".join(f"{name} = {toml(value)}" for name, value in policy.items())
+    found = compile_text(text, "e2e.toml", date(2026, 1, 1), tmp_path)
+    publish(gateway.store, found.data, found.weights)
+    answer = gateway.chat(messages=[{"role": "user", "content": "hi"}])
+    assert answer.headers["x-tiergate-decision"] == "local"
+    assert answer.headers["x-tiergate-tier"] == "quality"
