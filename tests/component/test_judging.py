@@ -13,6 +13,12 @@ from tests.component.conftest import NewPeer
 from tests.component.gateways import Gateway, Json, make_policy, tier, toml
 from tests.component.peers import completion, says, whole
 
+# "Prove that 7 is a prime number."
+RUSSIAN = (
+    "\u0414\u043e\u043a\u0430\u0436\u0438, \u0447\u0442\u043e 7 - "
+    "\u043f\u0440\u043e\u0441\u0442\u043e\u0435 \u0447\u0438\u0441\u043b\u043e"
+)
+
 
 def policy_of(url: str, **classifier: object) -> Json:
     return make_policy(
@@ -29,10 +35,7 @@ def policy_of(url: str, **classifier: object) -> Json:
         ("What is the capital of Peru?", "fast"),
         ("Explain how vaccines work", "balanced"),
         ("Prove that there are infinitely many primes.", "reasoning"),
-        (
-            "\u0414\u043e\u043a\u0430\u0436\u0438, \u0447\u0442\u043e 7 - \u043f\u0440\u043e\u0441\u0442\u043e\u0435 \u0447\u0438\u0441\u043b\u043e",
-            "reasoning",
-        ),
+        (RUSSIAN, "reasoning"),
     ],
 )
 def test_it_judges_in_the_guest(
