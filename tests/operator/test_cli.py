@@ -368,7 +368,8 @@ def test_explain_can_ask_the_classifier(tmp_path: Path) -> None:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     file = tmp_path / "demo.toml"
-    file.write_text(DEMO.read_text().replace("127.0.0.1:9900", f"127.0.0.1:{port}"))
+    text = DEMO.read_text().replace("127.0.0.1:9900", f"127.0.0.1:{port}")
+    file.write_text(text.replace('mode = "hybrid"', 'mode = "model"'))
     command = [sys.executable, "-m", "gateway.operator", "mock", "--port", str(port)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL) as mock:
         try:
