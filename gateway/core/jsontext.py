@@ -43,9 +43,9 @@ class JsonObject:
     spans: dict[str, tuple[int, int]]
     end: int  # offset of the closing brace
 
-    @property
-    def text(self) -> str:
-        return self.data.decode()
+    def mentions(self, text: str) -> bool:
+        """Whether these characters stand anywhere in it, names of members among them."""
+        return text.encode() in self.data
 
     def replaced(self, members: Mapping[str, object]) -> bytes:
         """The bytes with these top-level members set, all else kept as it is."""

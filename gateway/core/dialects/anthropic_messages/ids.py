@@ -10,7 +10,7 @@ Anthropic, alike for a call and its result.
 import re
 
 # What a request with such an id has in its JSON; many a one has it elsewhere.
-MARK = re.compile(r'"(?:tool_use_)?id"\s*:\s*"[A-Za-z0-9_-]*[^A-Za-z0-9_"-]')
+MARK = re.compile(rb'"(?:tool_use_)?id"\s*:\s*"[A-Za-z0-9_-]*[^A-Za-z0-9_"-]')
 
 _OTHERS = re.compile(r"[^A-Za-z0-9_-]")
 _PLACES = {"tool_use": "id", "tool_result": "tool_use_id"}

@@ -17,7 +17,7 @@ def find_kept(chat: ChatRequest) -> str | None:
         return "container"
     if values.get(THREAD) is not None:
         return THREAD
-    if '"file_id"' not in chat.source.text:
+    if not chat.source.mentions('"file_id"'):
         return None
     return find(values.get("messages"), "messages", ("content",), _refers)
 

@@ -34,9 +34,9 @@ def pass_count(chat: ChatRequest, model: str) -> ProviderRequest:
 def _replaced(chat: ChatRequest, model: str) -> bytes:
     members: dict[str, object] = {"model": model}
     messages = given = chat.source.values.get("messages")
-    if proofs.MARK in chat.source.text:
+    if chat.source.mentions(proofs.MARK):
         messages = proofs.without_foreign(messages)
-    if ids.MARK.search(chat.source.text):
+    if ids.MARK.search(chat.source.data):
         messages = ids.with_valid_ids(messages)
     if messages != given:
         members["messages"] = messages

@@ -10,16 +10,17 @@ import re
 from gateway.core.conversation import Json
 from gateway.core.dialects.gemini import proofs
 from gateway.core.dialects.gemini.wire import get, snake
+from gateway.core.jsontext import JsonObject
 
 _WANTS_SIGNED = re.compile(r"(?:models/)?gemini-(?:[3-9]|\d\d)")
 _SIGNATURE = "thoughtSignature"
 _CALLS = '"functionCall"', '"function_call"'
 
 
-def may_need_change(text: str, model: str) -> bool:
+def may_need_change(source: JsonObject, model: str) -> bool:
     """Whether a body has anything that `as_own` could change."""
-    has_calls = _wants_signed(model) and any(name in text for name in _CALLS)
-    return has_calls or proofs.SEALED in text
+    has_calls = _wants_signed(model) and any(source.mentions(name) for name in _CALLS)
+    return has_calls or source.mentions(proofs.SEALED)
 
 
 def as_own(contents: object, model: str) -> object:

@@ -13,7 +13,7 @@ def find_kept(chat: ChatRequest) -> str | None:
     root = Members(chat.source.values)
     if root.get("cachedContent") is not None:
         return root.at("cachedContent")
-    if _FILES not in chat.source.text:
+    if not chat.source.mentions(_FILES):
         return None
     return find(root.get("contents"), "contents", ("parts",), _refers)
 

@@ -23,7 +23,7 @@ def pass_request(chat: ChatRequest, model: str, ask_usage: bool) -> ProviderRequ
     named: dict[str, object] = {}
     if chat.source.values.get("model") is not None:
         named["model"] = path[1:].rpartition(":")[0]
-    if may_need_change(chat.source.text, model):
+    if may_need_change(chat.source, model):
         contents = chat.source.values.get("contents")
         if (own := as_own(contents, model)) != contents:
             named["contents"] = own

@@ -7,7 +7,7 @@ from gateway.core.dialects.kept import find
 
 
 def find_kept(chat: ChatRequest) -> str | None:
-    if '"file_id"' not in chat.source.text and '"audio"' not in chat.source.text:
+    if not (chat.source.mentions('"file_id"') or chat.source.mentions('"audio"')):
         return None
     return find(chat.source.values.get("messages"), "messages", ("content",), _refers)
 

@@ -33,7 +33,7 @@ def encode_request(chat: ChatRequest, model: str, *, ask_usage: bool) -> bytes:
             **(options if isinstance(options, dict) else {}),
             "include_usage": True,
         }
-    if MARK in chat.source.text:
+    if chat.source.mentions(MARK):
         messages = without_sealed(chat.source.values.get("messages"))
         if messages is not None:
             members["messages"] = messages

@@ -28,7 +28,7 @@ def pass_request(
     """The client's own text, but for the model and for items that the gateway made."""
     members: dict[str, object] = {"model": model}
     given = chat.source.values.get("input")
-    if MADE in chat.source.text and isinstance(given, list):
+    if chat.source.mentions(MADE) and isinstance(given, list):
         kept = [_own(item) for item in given if not _is_foreign_reasoning(item)]
         if kept != given:
             members["input"] = kept
