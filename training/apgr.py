@@ -9,9 +9,9 @@ whether a certain model knows its answer: that is not what the levels mean.
 
 import json
 
-from gateway.core.classifier.excerpt import make_excerpt
 from gateway.core.classifier.model import Weights, judge
-from training.rows import DATA, chat_of
+from gateway.operator.requests_file import excerpt_of
+from training.rows import DATA
 from training.score import FIRST_HARD
 
 
@@ -35,6 +35,6 @@ def apgr(answers: list[tuple[int, int]]) -> float:
 
 
 def _hardness(weights: Weights, text: str) -> float:
-    excerpt = make_excerpt(chat_of({"text": text}))
+    excerpt = excerpt_of(text)
     found = judge(weights, excerpt) if excerpt else None
     return sum(found.probabilities[FIRST_HARD:]) if found else 0.0

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 from zlib import crc32
 
-from gateway.core.chat import ChatRequest, Message
-from gateway.core.classifier.excerpt import Excerpt, make_excerpt
-from gateway.core.jsontext import JsonObject
+from gateway.core.classifier.excerpt import Excerpt
 from gateway.core.policy import LEVELS
+from gateway.operator.requests_file import read_excerpt
 
 DATA = Path(__file__).parent / "data"
 TEST_SHARE = 10  # one row in so many is never trained on
@@ -53,25 +52,8 @@ def sources(*, by_source: bool = False) -> list[Row]:
     return [_row(values, values["source"], "source") for values in rows]
 
 
-def chat_of(values: dict[str, Any]) -> ChatRequest:
-    """The request that a row stands for: `text`, and where it has them `context`, `system`,
-    `tools`."""
-    messages = [Message("system", values["system"])] if values.get("system") else []
-    messages += [Message(turn["role"], turn["content"]) for turn in values.get("context", ())]
-    messages.append(Message("user", values["text"]))
-    return ChatRequest(
-        source=JsonObject(b"{}", {}, {}, 1),
-        model=None,
-        messages=tuple(messages),
-        answers=1,
-        is_stream=False,
-        wants_usage=False,
-        has_tools=bool(values.get("tools")),
-    )
-
-
 def _row(values: dict[str, Any], group: str, kind: str) -> Row:
-    excerpt = make_excerpt(chat_of(values))
+    excerpt = read_excerpt(values)
     if excerpt is None:
         raise ValueError(f"{values['id']} has no text")
     return Row(

@@ -57,6 +57,12 @@ def read_rows(file: BinaryIO) -> Iterator[Row | BadLine]:
             yield BadLine(number, error.message.removesuffix("."))
 
 
+def read_excerpt(values: dict[str, object]) -> Excerpt | None:
+    """What a judge is shown of a line. Raises BadRequest."""
+    tools = items(values.get("tools"), "tools")
+    return make_excerpt(_chat(_messages(values), has_tools=bool(tools)))
+
+
 def excerpt_of(text: str) -> Excerpt | None:
     """What a judge is shown of a request that says this and nothing else."""
     return make_excerpt(_chat([Message("user", text)], has_tools=False))
@@ -86,10 +92,8 @@ def _row(number: int, line: bytes) -> Row:
         raise wrong_type("id", "a string or a whole number")
     if tier is not None and tier not in LEVELS:
         raise wrong_value("tier", f"must be one of {', '.join(LEVELS)}")
-    tools = items(values.get("tools"), "tools")
-    chat = _chat(_messages(values), has_tools=bool(tools))
     level = None if tier is None else LEVELS.index(tier)
-    return Row(number, given, level, make_excerpt(chat))
+    return Row(number, given, level, read_excerpt(values))
 
 
 def _messages(values: dict[str, object]) -> list[Message]:
