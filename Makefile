@@ -56,7 +56,7 @@ lock: $(VENV) ## Write requirements.lock anew from pyproject.toml, with the newe
 # --- The component -----------------------------------------------------------
 
 # What goes into a guest: never operator/ (it needs native packages) nor another host.
-SHARED := $(wildcard gateway/*.py) gateway/hosts/__init__.py gateway/hosts/common.py \
+SHARED := $(wildcard gateway/*.py) gateway/hosts/__init__.py gateway/hosts/common.py gateway/hosts/embedded.py \
 	$(shell find gateway/core -type f ! -path '*/__pycache__/*' 2>/dev/null | sort)
 GUEST := $(SHARED) gateway/hosts/directory.py $(wildcard gateway/hosts/wasi*.py)
 FASTLY_HOST := $(wildcard gateway/hosts/fastly*.py)

@@ -25,7 +25,7 @@ from gateway.core.policy import Policy
 from gateway.core.record import ClassifierCall, Record
 from gateway.outgoing import to_provider
 from gateway.ports import Ports, TransportError
-from gateway.weights import weights_of
+from gateway.weights import stored_weights
 
 BREAKER = "classifier"
 _REFUSES_THE_WORDS = frozenset({400, 413, 422})  # a content filter, too long
@@ -59,7 +59,8 @@ async def _embedded(
     policy: Policy, excerpt: Excerpt, record: Record, ports: Ports
 ) -> Decision | None:
     """What the embedded model says; None if it has no evidence."""
-    weights = await weights_of(policy, ports)
+    label = policy.classifier.weights
+    weights = ports.weights if label is None else await stored_weights(label, ports)
     found = judge(weights, excerpt, policy.classifier.lean)
     if found is None:
         return None

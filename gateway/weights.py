@@ -9,7 +9,6 @@ import json
 from base64 import b64decode, b64encode
 
 from gateway.core.classifier.model import Weights, WeightsError, read_weights
-from gateway.core.policy import Policy
 from gateway.ports import Entry, KvUnavailable, Ports
 
 PREFIX = "classifier/"  # of their keys in the store; the label follows
@@ -21,12 +20,9 @@ def stored(weights: bytes) -> bytes:
     return b64encode(weights)
 
 
-async def weights_of(policy: Policy, ports: Ports) -> Weights:
-    """Of this policy's classifier. Read once by an instance: what a label stands for never
-    changes."""
-    label, memory = policy.classifier.weights, ports.remembered
-    if label is None:
-        return ports.weights
+async def stored_weights(label: str, ports: Ports) -> Weights:
+    """Those with this label. Read once by an instance: what a label stands for never changes."""
+    memory = ports.remembered
     if memory.weights is not None and memory.weights.label == label:
         return memory.weights
     now = ports.clock.monotonic()

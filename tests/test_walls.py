@@ -12,7 +12,7 @@ GATEWAY = ROOT / "gateway"
 
 # What the core may import of the standard library: values in, values out.
 CORE_MAY_IMPORT = {
-    "array", "base64", "collections", "dataclasses", "datetime", "enum", "functools", "hashlib",
+    "base64", "collections", "dataclasses", "datetime", "enum", "functools", "hashlib",
     "hmac", "itertools", "json", "math", "re", "string", "typing", "zlib",
 }  # fmt: skip
 # Ways out of the core that need no import, and chance or time behind an allowed one.

@@ -5,16 +5,16 @@ import sys
 import time
 from pathlib import Path
 
-from gateway.hosts.common import WEIGHTS_FILE
+from gateway.hosts.embedded import EMBEDDED
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m training", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     train = commands.add_parser("train", help="train, and write the weights file")
-    train.add_argument("--out", type=Path, default=WEIGHTS_FILE, help="where to (%(default)s)")
+    train.add_argument("--out", type=Path, default=EMBEDDED, help="where to (%(default)s)")
     evaluate = commands.add_parser("evaluate", help="print the table of figures")
-    evaluate.add_argument("--weights", type=Path, default=WEIGHTS_FILE)
+    evaluate.add_argument("--weights", type=Path, default=EMBEDDED)
     evaluate.add_argument("--quick", action="store_true", help="the test split only")
     evaluate.add_argument("--record", action="store_true", help="write training/figures.json")
     evaluate.add_argument("--json", action="store_true", help="one line of JSON, for scripts")

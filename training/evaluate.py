@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.core.classifier.model import Weights, read_weights
+from gateway.core.classifier.model import Weights, choose, read_weights
 from gateway.core.policy import LEVELS
 from training import baselines, fit
 from training.apgr import mmlu_apgr
@@ -43,7 +43,7 @@ def run(weights_file: Path, *, is_quick: bool, as_json: bool, record: bool) -> i
         print(json.dumps(values))
         return 0
     print(f"weights {weights.label}. under: hard requests sent to a cheap tier; over: easy ones")
-    print("sent to a dear one; both as shares of all requests. AUC: hard against easy.\n")
+    print("sent to a dear one; of all requests, and of the hard or easy. AUC: hard against easy.\n")
     print(table(list(figures.items())))
     truth, chosen, _ = judged(weights, split(written)[1])
     of_levels = zip(LEVELS, f1_of_levels(truth, chosen), strict=True)
@@ -91,9 +91,9 @@ def _left_out_figures(written: Sequence[Row]) -> dict[str, Score]:
     logits = fit.left_out_logits(rows, fit.matrix(rows), y, fit.weights_of_rows(rows) * learn)
     is_written = np.array([row.kind != "source" for row in rows])
     heat = fit.temperature(logits[is_written], y[is_written])
-    tilt = fit.tilt_of(logits[is_written] / heat, y[is_written])
-    chosen = (logits / heat + tilt * np.arange(len(LEVELS))).argmax(axis=1)
     shares = fit.softmax(logits / heat)
+    tilt = fit.tilt_of(shares[is_written], y[is_written])
+    chosen = np.array([choose(each, tilt, 0.0) for each in shares.tolist()])
     groups = np.array([row.group for row in rows])
 
     def of(inside: NDArray[np.bool_]) -> Score:

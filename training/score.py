@@ -95,10 +95,19 @@ def _calibration(pairs: Sequence[tuple[int, int]], shares: Sequence[Sequence[flo
 
 def table(rows: Sequence[tuple[str, Score]]) -> str:
     """As text, a line each."""
-    heads = ("rows", "macro-F1", "accuracy", "AUC", "under", "over", "calibration")
-    lines = [f"{'':34}" + "".join(f"{head:>12}" for head in heads)]
+    heads = {
+        "macro-F1": "macro_f1",
+        "accuracy": "accuracy",
+        "AUC": "auc",
+        "under": "under",
+        "of hard": "under_of_hard",
+        "over": "over",
+        "of easy": "over_of_easy",
+        "calibration": "calibration",
+    }
+    lines = [f"{'':34}{'rows':>9}" + "".join(f"{head:>12}" for head in heads)]
     for name, each in rows:
-        values = (each.macro_f1, each.accuracy, each.auc, each.under, each.over, each.calibration)
+        values = [getattr(each, field) for field in heads.values()]
         shown = "".join(f"{'-' if value is None else f'{value:.3f}':>12}" for value in values)
-        lines.append(f"{name:34}{each.rows:>12,}{shown}")
+        lines.append(f"{name:34}{each.rows:>9,}{shown}")
     return "\n".join(lines)

@@ -209,8 +209,8 @@ class Policy:
     def share_of(self, tier: str, probabilities: Sequence[float]) -> float:
         """How likely it is that this tier is right, given the probability of each level: of all the
         levels that it serves."""
-        pairs = zip(LEVELS, probabilities, strict=True)
-        return sum([share for level, share in pairs if self.by_level.get(level) == tier])
+        serves, pairs = self.by_level, zip(LEVELS, probabilities, strict=True)
+        return sum([share for level, share in pairs if serves.get(level) == tier])
 
     def tier_of(self, target: Target) -> Tier | None:
         """The highest tier that has this target."""

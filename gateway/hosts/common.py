@@ -5,11 +5,11 @@ import json
 import os
 import time
 from collections.abc import Coroutine
-from pathlib import Path
 from random import Random
 
 from gateway.core.classifier.model import read_weights
 from gateway.core.http import Headers, Response
+from gateway.hosts.embedded import EMBEDDED
 
 # The answer when the host's own code fails.
 HOST_FAILURE = Response(
@@ -19,9 +19,8 @@ HOST_FAILURE = Response(
     b'"type": "server_error", "param": null, "code": "internal_error"}}',
 )
 
-WEIGHTS_FILE = Path(__file__).parents[1] / "core" / "classifier" / "embedded.weights"
 # Read when a component is built: its memory is kept as it is then.
-WEIGHTS = read_weights(WEIGHTS_FILE.read_bytes())
+WEIGHTS = read_weights(EMBEDDED.read_bytes())
 
 
 class SystemClock:

@@ -15,11 +15,10 @@ from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
-from zlib import crc32
 
 from gateway.core.classifier.excerpt import Excerpt
 from gateway.core.classifier.features import features_of
-from gateway.core.classifier.model import Weights, write_weights
+from gateway.core.classifier.model import CODES, ZERO, Weights, write_weights
 from gateway.core.policy import LEVELS
 
 # The penalty on a weight's way, beside a label's loss; and the value of the feature that every
@@ -32,8 +31,6 @@ PASSES = 30
 ENOUGH = 1e-3  # no share moved by more in a pass: it is done
 SEED = 1
 
-_ZERO = 128  # what a weight of nothing is in the file
-_MOST = 127
 _LEVELS = range(len(LEVELS))
 
 
@@ -51,24 +48,50 @@ def finetune(
     on_pass: Callable[[], None] = lambda: None,
 ) -> bytes:
     """A weights file. `on_pass` is called after each of at most `PASSES` passes."""
-    bodies = [bytes(weights.rows)[level * 2 :: 8] for level in _LEVELS]
-    columns, rows = _columns(labels, len(weights.rows) - 1)
-    lanes = [[weights.scale * (body[row] - _ZERO) for row in rows] for body in bodies]
+    columns, numbers = _columns(labels, len(weights.rows) - 1)
+    lanes = [
+        [weights.scale * (table[weights.rows[number]] - ZERO) for number in numbers]
+        for table in weights.tables
+    ]
     bias = list(weights.bias)
     _fit(lanes, bias, columns, labels, on_pass)
-    body = bytearray(len(weights.rows) * len(LEVELS))
-    for level, (before, lane) in enumerate(zip(bodies, lanes, strict=True)):
-        after = bytearray(before)
-        for row, value in zip(rows, lane, strict=True):
-            after[row] = _byte(before[row], value / weights.scale, row, level)
-        body[level :: len(LEVELS)] = after
+    rows = bytearray(weights.rows)
+    wanted = [[ZERO + each / weights.scale for each in moved] for moved in zip(*lanes, strict=True)]
+    for number, code in zip(numbers, coded(wanted, columns, weights.tables), strict=True):
+        rows[number] = code
     return write_weights(
-        bytes(body),
+        bytes(rows),
+        weights.tables,
         scale=weights.scale,
         bias=tuple([round(each, 6) for each in bias]),
         tilt=weights.tilt,
         about={"tuned_from": weights.label, "tuned_on": len(labels)},
     )
+
+
+def coded(
+    wanted: Sequence[Sequence[float]], columns: Sequence["array[int]"], tables: Sequence[bytes]
+) -> list[int]:
+    """For each row the code that means nearly what is wanted of it, so that the sum of each label's
+    rows is nearly what it should be: what a code falls short of is owed to the labels that have the
+    row, and paid by their next. Those that most labels have come first, and so those that one alone
+    has pay the rest. Each rounded to the nearest, the small moves of many rows would be nothing."""
+    labels_of: list[list[int]] = [[] for _ in wanted]
+    for number, column in enumerate(columns):
+        for place in column:
+            labels_of[place].append(number)
+    meant = list(zip(*tables, strict=True))
+    owed = [[0.0] * len(tables) for _ in columns]
+    codes = [0] * len(wanted)
+    for place in sorted(range(len(wanted)), key=lambda place: -len(labels_of[place])):
+        debts = [owed[number] for number in labels_of[place]]
+        means = [sum(debt) / len(debts) for debt in zip(*debts, strict=True)]
+        due = [each + mean for each, mean in zip(wanted[place], means, strict=True)]
+        code = codes[place] = min(range(CODES), key=lambda code: math.dist(meant[code], due))
+        for debt in debts:
+            for level, (each, got) in enumerate(zip(wanted[place], meant[code], strict=True)):
+                debt[level] += each - got
+    return codes
 
 
 def _columns(labels: Sequence[Label], mask: int) -> tuple[list["array[int]"], list[int]]:
@@ -118,14 +141,3 @@ def _fit(
         on_pass()
         if furthest < ENOUGH:
             return
-
-
-def _byte(before: int, value: float, row: int, level: int) -> int:
-    """The byte of a weight. What moved is rounded up as often as it is near the next byte, by a
-    draw that is always the same: rounded to the nearest, all small moves would be lost."""
-    moved = value - (before - _ZERO)
-    if abs(moved) < 1e-6:  # it was not touched; the rest is rounding
-        return before
-    draw = crc32(b"%d %d" % (row, level)) / 2**32
-    rounded = before - _ZERO + math.floor(moved + draw)
-    return _ZERO + max(-_MOST, min(_MOST, rounded))

@@ -84,7 +84,8 @@ def reasons_of(weights: Weights, excerpt: Excerpt, judged: Judgement) -> Reasons
 
 
 def _form(excerpt: Excerpt) -> set[int]:
-    return set(form_of(excerpt, len(words_of(seen_of(excerpt.turn)))))
+    words, _ = words_of(seen_of(excerpt.turn))
+    return set(form_of(excerpt, len(words)))
 
 
 def _parts(turn: str) -> dict[str, list[Span]]:

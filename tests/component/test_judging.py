@@ -5,18 +5,18 @@ from pathlib import Path
 
 import pytest
 
-from gateway.core.classifier.model import write_weights
 from gateway.core.policy import LEVELS
 from gateway.operator.compile import compile_text
 from gateway.operator.stores import publish
 from tests.component.conftest import NewPeer
 from tests.component.gateways import Gateway, Json, make_policy, tier, toml
 from tests.component.peers import completion, says, whole
+from tests.weights import leaning
 
-# "Prove that 7 is a prime number."
+# "Prove that the root of 7 is irrational"
 RUSSIAN = (
-    "\u0414\u043e\u043a\u0430\u0436\u0438, \u0447\u0442\u043e 7 - "
-    "\u043f\u0440\u043e\u0441\u0442\u043e\u0435 \u0447\u0438\u0441\u043b\u043e"
+    "\u0414\u043e\u043a\u0430\u0436\u0438, \u0447\u0442\u043e \u043a\u043e\u0440\u0435\u043d\u044c "
+    "\u0438\u0437 7 \u0438\u0440\u0440\u0430\u0446\u0438\u043e\u043d\u0430\u043b\u0435\u043d"
 )
 
 
@@ -54,9 +54,7 @@ def test_it_judges_in_the_guest(
 def test_weights_of_ones_own(gateway: Gateway, new_peer: NewPeer, tmp_path: Path) -> None:
     """A file that the policy names goes into the store with it, and judges."""
     peer = new_peer(says(whole(completion())))
-    weights = write_weights(
-        bytes([128]) * 32, scale=1.0, bias=(0.0, 0.0, 9.0, 0.0), tilt=0.0, about={}
-    )
+    weights = leaning(quality=9.0)
     (tmp_path / "ours.weights").write_bytes(weights)
     policy = policy_of(peer.url, weights="ours.weights")
     text = "\n".join(f"{name} = {toml(value)}" for name, value in policy.items())

@@ -2,7 +2,6 @@
 
 import json
 import math
-from array import array
 from hashlib import sha256
 
 import pytest
@@ -10,20 +9,32 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.classifier.excerpt import Excerpt, capped
-from gateway.core.classifier.features import HEAD, TAIL, features_of, words_of
+from gateway.core.classifier.features import (
+    DENSE_HEAD,
+    DENSE_TAIL,
+    HEAD,
+    TAIL,
+    features_of,
+    form_of,
+    seen_of,
+    words_of,
+)
 from gateway.core.classifier.model import (
+    CODES,
     MAX_FILE,
+    ZERO,
     Weights,
     WeightsError,
+    choose,
     judge,
     read_weights,
     score,
     write_weights,
 )
 from gateway.core.policy import LEVELS
-from gateway.hosts.common import WEIGHTS, WEIGHTS_FILE
-
-NOTHING = bytes([128]) * 4 * 8
+from gateway.hosts.common import WEIGHTS
+from gateway.hosts.embedded import EMBEDDED
+from tests.weights import leaning
 
 
 def excerpt(turn: str, *context: tuple[str, str], tools: bool = False) -> Excerpt:
@@ -32,8 +43,7 @@ def excerpt(turn: str, *context: tuple[str, str], tools: bool = False) -> Excerp
 
 def weights_of(**levels: float) -> Weights:
     """That say these log-odds of anything."""
-    bias = tuple([levels.get(level, 0.0) for level in LEVELS])
-    return read_weights(write_weights(NOTHING, scale=1.0, bias=bias, tilt=0.0, about={}))
+    return read_weights(leaning(**levels))
 
 
 # --- features ----------------------------------------------------------------
@@ -43,17 +53,24 @@ def weights_of(**levels: float) -> Weights:
     ("text", "words"),
     [
         ("Fix THIS, please!", ["fix", "this", ",", "please", "!"]),
-        ("über 3 Äpfel", ["über", "0", "äpfel"]),
-        ("7 42 123 1999 20000", ["0", "00", "00", "0000", "00000"]),
+        ("über 3 Äpfel, 1999 snake_case", ["über", "3", "äpfel", ",", "1999", "snake", "case"]),
         ("漢字を読む", ["漢字", "字を", "を読", "読む"]),
-        ("x = 漢 + 1", ["x", "=", "漢", "+", "0"]),
+        ("x = 漢 + 1", ["x", "=", "漢", "+", "1"]),
         ("half \ud800 pair", ["half", "?", "pair"]),
         ("", []),
     ],
 )
 def test_words(text: str, words: list[str]) -> None:
-    """Words in lower case, signs by themselves, numbers by length, pairs where no spaces are."""
-    assert words_of(text) == words
+    """Words in lower case, signs and numbers by themselves, pairs where no spaces are."""
+    found, _ = words_of(text)
+    assert [word.decode() for word in found] == words
+
+
+@given(st.text(st.characters(max_codepoint=127)))
+def test_words_of_ascii_are_words_like_others(text: str) -> None:
+    """One letter that is not ASCII takes another way through the code, and changes no word."""
+    words, begun = words_of(text)
+    assert words_of(f"{text} \u00e9") == ([*words, "\u00e9".encode()], begun)
 
 
 def test_what_is_seen_has_a_limit() -> None:
@@ -63,6 +80,20 @@ def test_what_is_seen_has_a_limit() -> None:
     assert long == features_of(excerpt(head + "q " * 1_000 + tail))
     assert long != features_of(excerpt("b" + head[1:] + "m " * 1_000 + tail))
     assert long != features_of(excerpt(head + "m " * 1_000 + "y" + tail[1:]))
+
+
+def test_less_is_seen_of_a_script_without_spaces() -> None:
+    """A character says more there, and costs more: a page of Chinese is no slower than others."""
+    head, tail = "\u6f22" * DENSE_HEAD, "\u5b57" * DENSE_TAIL
+    assert seen_of(head + "\u4e2d" * 1_000 + tail) == f"{head}\n{tail}"
+    assert seen_of(head + tail) == head + tail
+    assert len(seen_of("\u0434" * 1_000)) == HEAD + TAIL + 1
+
+
+def test_characters_count_beside_their_pairs() -> None:
+    """A word of two characters is found again beside others, where its pairs are new ones."""
+    one, other = features_of(excerpt("\u8bc1\u660e")), features_of(excerpt("\u660e\u8bc1"))
+    assert len(one & other - set(form_of(excerpt("\u8bc1\u660e"), 1))) >= 2
 
 
 def test_the_same_word_counts_by_its_place() -> None:
@@ -85,25 +116,17 @@ def test_any_text_has_features(turn: str, context: list[tuple[str, str]]) -> Non
 
 
 def test_a_file_is_read_as_it_was_written() -> None:
-    """Each byte is one level's weight of one row, 128 being nothing."""
-    body = bytes(range(128, 128 + 32))
-    read = read_weights(
-        write_weights(body, scale=0.5, bias=(1.0, 2.0, 3.0, 4.0), tilt=0.25, about={})
-    )
-    assert (read.scale, read.bias, read.tilt) == (0.5, (1.0, 2.0, 3.0, 4.0), 0.25)
-    # Row 1 of 8 is the bytes 132 to 135.
-    assert score(read, {1}) == [1 + 0.5 * 4, 2 + 0.5 * 5, 3 + 0.5 * 6, 4 + 0.5 * 7]
-    assert score(read, {1, 9}) == pytest.approx(
-        [1 + 4 / math.sqrt(2), 2 + 5 / math.sqrt(2), 3 + 6 / math.sqrt(2), 4 + 7 / math.sqrt(2)]
-    )
-
-
-def test_many_features_do_not_run_into_one_another() -> None:
-    """More rows than a lane can add at once are added all the same."""
-    full = Weights("x", array("Q", [255 | 1 << 16 | 255 << 32 | 1 << 48] * 8), 1.0, (0.0,) * 4, 0.0)
-    found = score(full, set(range(3_000)))
-    assert found == pytest.approx(
-        [3_000 * each / math.sqrt(3_000) for each in (127, -127, 127, -127)]
+    """A row has a code, and a code has a byte in each level's table, 128 being nothing."""
+    tables = [bytes([ZERO, ZERO + 4 + level]) + bytes(CODES - 2) for level in range(4)]
+    bias = (1.0, 2.0, 3.0, 4.0)
+    written = write_weights(b"\0\1\0\0", tables, scale=0.5, bias=bias, tilt=0.25, about={})
+    read = read_weights(written)
+    assert (read.rows, read.tables) == (b"\0\1\0\0", tuple(tables))
+    assert (read.scale, read.bias, read.tilt) == (0.5, bias, 0.25)
+    # Feature 5 is in row 1 of 4.
+    assert score(read, {5}) == [1 + 0.5 * 4, 2 + 0.5 * 5, 3 + 0.5 * 6, 4 + 0.5 * 7]
+    assert score(read, {4, 5}) == pytest.approx(
+        [1 + 2 / math.sqrt(2), 2 + 2.5 / math.sqrt(2), 3 + 3 / math.sqrt(2), 4 + 3.5 / math.sqrt(2)]
     )
 
 
@@ -111,22 +134,28 @@ def _resealed(data: bytes) -> bytes:
     return data + sha256(data).digest()
 
 
-GOOD = write_weights(NOTHING, scale=1.0, bias=(0.0,) * 4, tilt=0.0, about={})
+GOOD = write_weights(bytes(8), [bytes(CODES)] * 4, scale=1.0, bias=(0.0,) * 4, tilt=0.0, about={})
 HEADLESS = GOOD[: GOOD.index(b"{")]
+GOOD_HEAD, BODY = GOOD[len(HEADLESS) : -32].split(b"\n", 1)
 
 
 @pytest.mark.parametrize(
     ("data", "problem"),
     [
         (b"", "no weights file"),
-        (b"tiergate-weights 2\n" + GOOD[19:], "no weights file"),
+        (b"tiergate-weights 1\n" + GOOD[19:], "no weights file"),
         (GOOD[:-1], "checksum"),
         (GOOD[:40] + b"x" + GOOD[41:], "checksum"),
         (GOOD + bytes(MAX_FILE), "over"),
-        (_resealed(HEADLESS + b"{]\n" + NOTHING), "no JSON"),
-        (_resealed(HEADLESS + b"{}\n" + NOTHING), "train it again"),
+        (_resealed(HEADLESS + b"{]\n" + BODY), "no JSON"),
+        (_resealed(HEADLESS + b"{}\n" + BODY), "train it again"),
         (_resealed(HEADLESS + b"no line's end"), "no JSON"),
-        (_resealed(GOOD[:-33]), "train it again"),
+        (_resealed(GOOD[:-33]), "rows"),
+        (_resealed(GOOD[:-32] + b"x"), "rows"),
+        (_resealed(GOOD[:-32].replace(b'"rows": 8', b'"rows": 4')), "rows"),
+        (_resealed(GOOD[:-32].replace(b'"rows": 8', b'"rows": 16')), "rows"),
+        (_resealed(HEADLESS + GOOD_HEAD + b"\n"), "rows"),
+        (_resealed(GOOD[:-32].replace(b'"rows": 8', b'"rows": %d' % 2**21)), "train it again"),
         (_resealed(GOOD[:-32].replace(b'"features": ', b'"features": 9')), "train it again"),
         (_resealed(GOOD[:-32].replace(b'"rows": 8', b'"rows": 7')), "train it again"),
     ],
@@ -147,7 +176,7 @@ def test_any_bytes_are_refused_by_name(data: bytes) -> None:
 
 def test_the_built_in_file() -> None:
     """It is within its limit, and says on how many rows it was trained."""
-    data = WEIGHTS_FILE.read_bytes()
+    data = EMBEDDED.read_bytes()
     assert len(data) <= MAX_FILE
     assert json.loads(data.split(b"\n")[1])["trained_on"] > 4_000
 
@@ -177,6 +206,28 @@ def test_lean_moves_only_what_is_in_doubt() -> None:
     found = judge(weights_of(fast=3.0), excerpt("anything"), 1)
     assert found
     assert found.level == "fast"
+
+
+SHARES = st.lists(st.floats(0.01, 1), min_size=4, max_size=4).map(
+    lambda each: [share / sum(each) for share in each]
+)
+
+
+@given(SHARES, st.floats(0, 3), st.floats(-1, 1), st.floats(-1, 1))
+def test_a_higher_lean_never_chooses_a_lower_level(
+    shares: list[float], tilt: float, one: float, other: float
+) -> None:
+    """An operator who leans to safety gets no cheaper answer, and never one two levels away."""
+    cheap, safe = (choose(shares, tilt, lean) for lean in sorted((one, other)))
+    middle = choose(shares, tilt, 0.0)
+    assert middle - 1 <= cheap <= safe <= middle + 1
+    assert choose(shares, 0.0, one) <= choose(shares, tilt, one)
+
+
+def test_hard_or_easy_comes_before_which_of_the_two() -> None:
+    """Doubt about which hard level it is sends no hard work to an easy one."""
+    assert choose([0.0, 0.4, 0.31, 0.29], 0.0, 0.0) == LEVELS.index("quality")
+    assert choose([0.31, 0.29, 0.4, 0.0], 0.0, 0.0) == LEVELS.index("fast")
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,7 @@ def _f1(figures: dict[str, Any], name: str = "macro_f1") -> str:
 
 
 def _rest(figures: dict[str, Any]) -> list[str]:
-    names = ("under", "over", "calibration")
+    names = ("under_of_hard", "over_of_easy", "calibration")
     return ["" if figures[each] is None else f"{100 * figures[each]:.1f} %" for each in names]
 
 

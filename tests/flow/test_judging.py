@@ -5,22 +5,16 @@ from typing import Any
 
 import pytest
 
-from gateway.core.classifier.model import write_weights
 from gateway.ports import Unreachable
 from gateway.weights import RETRY_SECONDS, stored
 from tests.core.test_rules import rule
 from tests.flow.world import World, body, judged, whole, world
+from tests.weights import leaning
 
 SURE: dict[str, Any] = {"classifier__mode": "local"}
 HYBRID: dict[str, Any] = {"classifier__mode": "hybrid", "classifier__model": "judge/mini"}
 FACT: dict[str, Any] = {"messages": [{"role": "user", "content": "What is the capital of Peru?"}]}
 ANYTHING: dict[str, Any] = {"messages": [{"role": "user", "content": "something"}]}
-
-
-def leaning(**levels: float) -> bytes:
-    """A weights file that says these log-odds of anything."""
-    bias = tuple([levels.get(level, 0.0) for level in ("fast", "balanced", "quality", "reasoning")])
-    return write_weights(bytes([128]) * 32, scale=1.0, bias=bias, tilt=0.0, about={})
 
 
 def own(data: bytes, **changes: Any) -> World:  # noqa: ANN401

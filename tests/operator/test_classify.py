@@ -13,7 +13,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from gateway.core.classifier.model import judge
-from gateway.hosts.common import WEIGHTS, WEIGHTS_FILE
+from gateway.hosts.common import WEIGHTS
+from gateway.hosts.embedded import EMBEDDED
 from gateway.operator.cli import app
 from gateway.operator.requests_file import excerpt_of
 
@@ -102,10 +103,10 @@ def test_lean_moves_what_is_chosen() -> None:
 def test_weights_of_a_file(tmp_path: Path) -> None:
     """--weights judges by that file, and one that is torn is refused."""
     file = tmp_path / "own.weights"
-    file.write_bytes(WEIGHTS_FILE.read_bytes())
+    file.write_bytes(EMBEDDED.read_bytes())
     lines = file_of([{"text": PROOF}])
     assert run("--weights", str(file), lines=lines).stdout == run(lines=lines).stdout
-    file.write_bytes(WEIGHTS_FILE.read_bytes()[:-1])
+    file.write_bytes(EMBEDDED.read_bytes()[:-1])
     torn = run("--weights", str(file), lines=lines)
     assert (torn.exit_code, torn.stdout) == (1, "")
     assert torn.stderr == (

@@ -18,7 +18,7 @@ from gateway.operator.finetune import Label, finetune
 from gateway.operator.pulls import LEAST, SHOWN, Reasons, reasons_of
 from gateway.operator.requests_file import excerpt_of
 
-PROOF = "Prove that 7 is prime"
+PROOF = "Prove that the square root of 7 is irrational"
 TIERS = "".join(
     f'[[tiers]]\nname = "{name}"\ndescription = "x"\ntargets = ["ollama/{name}"]\n'
     for name in LEVELS
@@ -62,7 +62,7 @@ def reasons(text: str, lean: float = 0.0) -> tuple[Judgement, Reasons]:
 
 def test_a_pull_is_what_is_missing_without_the_part() -> None:
     """By the gateway's own score, the text's outer form held as it is."""
-    text = "Prove 7 is prime"  # without a word its number of words is of another size
+    text = "Prove it is irrational"  # without a word its number of words is of another size
     found, why = reasons(text)
     chosen, rival = LEVELS.index(found.level), LEVELS.index(why.rival)
 
@@ -72,7 +72,7 @@ def test_a_pull_is_what_is_missing_without_the_part() -> None:
 
     whole = features_of(excerpt(text))
     form = set(form_of(excerpt(text), 4))
-    without = replace(excerpt(text), turn=" 7 is prime")
+    without = replace(excerpt(text), turn=" it is irrational")
     left = features_of(without) - set(form_of(without, 3)) | form
     (pull,) = [each for each in why.pulls if each.text == "Prove"]
     assert pull.toward == found.level
@@ -101,7 +101,7 @@ def test_the_strongest_of_each_side_come_first() -> None:
 
 def test_the_rival_is_the_likeliest_other() -> None:
     """Where leaning chose against the probabilities, that is the one it chose against."""
-    text = "Write a unit test for this function"
+    text = "Plan a 3-day trip to Rome"
     plain, safe = reasons(text), reasons(text, 1)
     assert (plain[0].level, plain[1].rival) == ("balanced", "quality")
     assert (safe[0].level, safe[1].rival) == ("quality", "balanced")
@@ -238,6 +238,4 @@ def test_what_the_embedded_model_was_not_asked(
 def test_a_level_that_is_not_the_most_probable_is_explained(tmp_path: Path) -> None:
     """Where leaning chose against the probabilities, it says so."""
     policy = policy_of(tmp_path, 'mode = "local"\nlean = 1.0')
-    assert "quality though another is more probable" in shown(
-        policy, "Write a unit test for this function"
-    )
+    assert "quality though another is more probable" in shown(policy, "Plan a 3-day trip to Rome")

@@ -13,7 +13,7 @@ import pytest
 from gateway.core.dialect import Dialect
 from gateway.core.dialects import DIALECTS
 from gateway.core.features import Feature
-from gateway.hosts.common import WEIGHTS_FILE
+from gateway.hosts.embedded import EMBEDDED
 from gateway.operator.compile import compile_text
 from gateway.operator.pairs import tables
 from gateway.operator.problems import PolicyInvalid, table_in
@@ -50,7 +50,7 @@ def test_the_examples_together_are_a_policy(tmp_path: Path) -> None:
     blocks = re.findall(r"```toml\n(.*?)```", markdown(), re.DOTALL)
     smallest, *examples = blocks
     assert compile_text(smallest, "smallest").policy.default_tier == "all"
-    (tmp_path / "ours.weights").write_bytes(WEIGHTS_FILE.read_bytes())
+    (tmp_path / "ours.weights").write_bytes(EMBEDDED.read_bytes())
     found = compile_text("\n".join(examples), "examples", folder=tmp_path)
     assert "openai" in found.policy.providers
 

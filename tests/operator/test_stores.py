@@ -6,8 +6,8 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from gateway.core.classifier.model import write_weights
 from gateway.core.errors import PolicyError
+from gateway.core.policy import LEVELS
 from gateway.operator.compile import Compiled, compile_text
 from gateway.operator.stores import (
     HISTORY,
@@ -22,6 +22,7 @@ from gateway.operator.stores import (
 from gateway.policies import ACTIVE, GOOD
 from gateway.weights import stored
 from tests.operator.policies import SMALL, changed
+from tests.weights import leaning
 
 
 def policy(name: str) -> bytes:
@@ -166,7 +167,7 @@ def test_history_keeps_the_last_entries_and_counts_on(store: DirectoryStore) -> 
 
 def judging(name: str, bias: float) -> Compiled:
     """A policy that names weights of its own."""
-    weights = write_weights(bytes([128]) * 32, scale=1.0, bias=(bias,) * 4, tilt=0.0, about={})
+    weights = leaning(**dict.fromkeys(LEVELS, bias))
     with TemporaryDirectory() as folder:
         (Path(folder) / "ours.weights").write_bytes(weights)
         text = changed(SMALL, '"small"', f'"{name}"')

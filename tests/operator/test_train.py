@@ -1,7 +1,7 @@
 """`tiergate train`: what labels teach, what they leave alone, and what is said of the outcome."""
 
 import json
-import math
+from array import array
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -12,16 +12,17 @@ from typer.testing import CliRunner, Result
 
 from gateway.core.classifier.excerpt import Excerpt
 from gateway.core.classifier.features import features_of
-from gateway.core.classifier.model import judge, read_weights
+from gateway.core.classifier.model import CODES, ZERO, judge, read_weights
 from gateway.core.http import Headers, Request
 from gateway.core.policy import LEVELS
 from gateway.flow import respond
-from gateway.hosts.common import WEIGHTS, WEIGHTS_FILE, run
+from gateway.hosts.common import WEIGHTS, run
 from gateway.hosts.directory import DirectoryKv
+from gateway.hosts.embedded import EMBEDDED
 from gateway.hosts.memory import memory_ports
 from gateway.operator.cli import app
 from gateway.operator.compile import compile_file
-from gateway.operator.finetune import BIAS, PULL, Label, _byte, finetune
+from gateway.operator.finetune import BIAS, PULL, Label, coded, finetune
 from gateway.operator.requests_file import excerpt_of
 from gateway.operator.stores import DirectoryStore, publish
 
@@ -89,7 +90,7 @@ def test_what_no_label_speaks_of_keeps_its_bytes() -> None:
 
 def test_labels_that_agree_move_nothing_much() -> None:
     """What the model was sure of already stays as sure, within the rounding."""
-    labels = [Label(excerpt(text), level(text)) for text in ("hi", OTHERS[2])] * 5
+    labels = [Label(excerpt(text), level(text)) for text in ("hi", "Prove that 7 is no square")] * 5
     after = read_weights(finetune(WEIGHTS, labels))
     for label in labels:
         found, was = judge(after, label.excerpt), judge(WEIGHTS, label.excerpt)
@@ -119,17 +120,14 @@ def test_the_pull_and_the_residuals_are_in_balance() -> None:
         assert moved * PULL / BIAS**2 == pytest.approx(left, abs=0.3)
 
 
-def test_small_moves_are_not_lost_in_the_bytes() -> None:
-    """Moves of less than half a byte's step, as one label makes them in a long text, add up to
-    what they are: rounded to the nearest they would all be nothing."""
-    rows, body = range(10_000), 100
-    for move in (0.3, -0.3, 0.05, 1.4):
-        value = body - 128 + move
-        moves = [_byte(body, value, row, 0) - body for row in rows]
-        assert sum(moves) / len(rows) == pytest.approx(move, abs=0.02)
-        assert set(moves) == {math.floor(move), math.floor(move) + 1}
-    assert [_byte(body, end, 1, 0) for end in (-300.0, 300.0)] == [1, 255]
-    assert _byte(body, body - 128 + 1e-9, 1, 0) == body
+def test_small_moves_are_not_lost_in_the_codes() -> None:
+    """Moves far smaller than the way between two codes, as one label makes them in a long text,
+    add up to what they are: each rounded to the nearest they would all be nothing."""
+    tables = [bytes([100, 160]) + bytes([ZERO]) * (CODES - 2)] * 4
+    for move in (0.3, -0.3, 5.0, 20.0):
+        codes = coded([[ZERO + move] * 4] * 1_000, [array("I", range(1_000))], tables)
+        means = [sum(table[code] - ZERO for code in codes) / len(codes) for table in tables]
+        assert means == pytest.approx([move] * 4, abs=0.1)
 
 
 # --- the command ---------------------------------------------------------------
@@ -256,7 +254,7 @@ def test_training_goes_on_from_weights(tmp_path: Path) -> None:
     """--from begins at a file: the embedded model's own gives what the embedded model does."""
     first, second = tmp_path / "first", tmp_path / "second"
     train(rows=FEW, out=first)
-    train("--from", str(WEIGHTS_FILE), rows=FEW, out=second)
+    train("--from", str(EMBEDDED), rows=FEW, out=second)
     assert first.read_bytes() == second.read_bytes()
     train("--from", str(first), rows=FEW, out=second)
     assert json.loads(second.read_bytes().split(b"\n")[1])["tuned_from"] == (

@@ -48,6 +48,9 @@ def test_what_is_promised(found: Score) -> None:
     assert min(found.auc or 0, left_out["auc"]) >= 0.90
     assert max(found.under, left_out["under"]) <= 0.06
     assert max(found.over, left_out["over"]) <= 0.20
+    # The harder way to read it: as shares of the hard, and of the easy.
+    assert left_out["under_of_hard"] <= 0.06
+    assert left_out["over_of_easy"] <= 0.20
     assert max(found.calibration or 1, left_out["calibration"]) <= 0.05
 
 

@@ -48,14 +48,14 @@ def make_excerpt(chat: ChatRequest) -> Excerpt | None:
         text = user_words(message.text) if message.role == "user" else message.text.strip()
         if text:
             context.append((message.role, capped(text, CONTEXT_HEAD, CONTEXT_TAIL)))
-    system = next((item for item in messages if item.role in {"system", "developer"}), None)
-    if system and system.text.strip():
-        context.append(("system", capped(system.text.strip(), SYSTEM_HEAD, SYSTEM_TAIL)))
+    systems = [item for item in messages if item.role in {"system", "developer"}]
+    if systems and (system := systems[0].text.strip()):
+        context.append(("system", capped(system, SYSTEM_HEAD, SYSTEM_TAIL)))
     return Excerpt(
         turn=capped(turn, TURN_HEAD, TURN_TAIL),
         context=tuple(reversed(context)),
         # What comes after the turn belongs to it: it is judged alike while it goes on.
-        turns=sum(message.role == "user" for message in messages[: last + 1]),
+        turns=sum([message.role == "user" for message in messages[: last + 1]]),
         has_tools=chat.has_tools,
         has_images=any(message.has_image for message in messages[: last + 1]),
     )

@@ -2,8 +2,8 @@
 
 Words, pairs of words and beginnings of words of the last user turn; the words at its head and tail
 once more, since a task stands there and a paste does not; the words of the turns before, where
-there are any; and the request's outer form. Scripts without spaces give their characters in pairs.
-Numbers count by their length. The text is capped, so that a long paste costs no more than a page.
+there are any; and the request's outer form. Scripts without spaces give their characters, and those
+in pairs for words. The text is capped, so that a long paste costs no more than a page.
 
 A feature is the CRC-32 of its bytes, begun at a number of its kind: nothing is put together in
 memory for it, and `map` makes it without a step of the interpreter, which is what costs in a guest.
@@ -16,10 +16,11 @@ from zlib import crc32
 
 from gateway.core.classifier.excerpt import Excerpt
 
-VERSION = 1
+VERSION = 2
 
-HEAD, TAIL = 600, 300  # characters of the turn that are looked at
-EDGE = 12  # words at each end that count by their place too
+HEAD, TAIL = 400, 200  # characters of the turn that are looked at
+DENSE_HEAD, DENSE_TAIL = 200, 100  # where a character says as much as two: scripts without spaces
+EDGE = 8  # words at each end that count by their place too
 EARLIER = 200  # characters of a turn before it, from its beginning
 LONG_WORD = 6  # characters from which a word's beginning counts too: most languages inflect
 BEGINNING = 5
@@ -29,27 +30,27 @@ _AT_HEAD, _AT_TAIL, _BEGINS = crc32(b"at the head"), crc32(b"at the tail"), crc3
 _EARLIER = {"user": crc32(b"asked"), "assistant": crc32(b"answered"), "system": crc32(b"system")}
 
 _WORD = re.compile(r"[^\W\d_]+|\d+|[^\w\s]")
+_ASCII_WORD = re.compile(rb"[a-z]+|[0-9]+|[^\w\s\x1c-\x1f]")  # the same, of lower case
 # Thai, Lao, Burmese, Khmer, and Hiragana to Hangul: written without spaces, or nearly.
 _SPACELESS = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u9fff\uac00-\ud7af]")
-_DIGIT = re.compile(r"\d")
-_NUMBERS = ("", "0", "00", "00", "0000")
 _ASKS = ("?", "\uff1f", "\u061f")  # the question marks of Latin, Chinese and Arabic
 
 
 def features_of(excerpt: Excerpt) -> set[int]:
     """Each once. There are some: how long the turn is says something in any case."""
-    texts = words_of(seen_of(excerpt.turn))
-    words = list(map(str.encode, texts))
+    turn = seen_of(excerpt.turn)
+    words, begun = words_of(turn)
     single = list(map(crc32, words))
     found = set(single)
     found.update(map(crc32, [*words, _LAST], [_FIRST, *single]))
-    begun = [text[:BEGINNING].encode() for text in texts if len(text) >= LONG_WORD]
     found.update(map(crc32, begun, repeat(_BEGINS)))
     found.update(map(crc32, words[:EDGE], repeat(_AT_HEAD)))
     if len(words) > EDGE:  # else its tail is its head
         found.update(map(crc32, words[-EDGE:], repeat(_AT_TAIL)))
+    if not turn.isascii():
+        found.update(map(crc32, map(str.encode, set(_SPACELESS.findall(turn)))))
     for role, said in excerpt.context:
-        earlier = map(str.encode, words_of(said[:EARLIER]))
+        earlier, _ = words_of(said[:EARLIER])
         found.update(map(crc32, earlier, repeat(_EARLIER[role])))
     found.update(form_of(excerpt, len(words)))
     return found
@@ -57,31 +58,30 @@ def features_of(excerpt: Excerpt) -> set[int]:
 
 def seen_of(turn: str) -> str:
     """What is looked at of a turn."""
-    return turn if len(turn) <= HEAD + TAIL else f"{turn[:HEAD]}\n{turn[-TAIL:]}"
+    head, tail = HEAD, TAIL
+    if not turn.isascii() and _SPACELESS.search(turn, 0, HEAD):
+        head, tail = DENSE_HEAD, DENSE_TAIL
+    return turn if len(turn) <= head + tail else f"{turn[:head]}\n{turn[-tail:]}"
 
 
-def words_of(text: str) -> list[str]:
-    """Its words in lower case, in order; of a script without spaces its pairs of characters."""
-    if not text.isascii():
-        text = text.encode("utf-8", "replace").decode()  # half a surrogate pair has no bytes
-    words: list[str] = _WORD.findall(text.lower())
-    if not text.isascii() and _SPACELESS.search(text):
-        return [part for word in words for part in _parts(word)]
-    if not _DIGIT.search(text):
-        return words
-    return [_number(word) if word.isdecimal() else word for word in words]
+def words_of(text: str) -> tuple[list[bytes], list[bytes]]:
+    """Its words in lower case, in order, and the beginnings of those that are long; of a script
+    without spaces its pairs of characters."""
+    if text.isascii():  # one that is encoded as a whole costs less than its words, each by itself
+        words: list[bytes] = _ASCII_WORD.findall(text.lower().encode())
+        return words, [word[:BEGINNING] for word in words if len(word) >= LONG_WORD]
+    # Half a surrogate pair has no bytes.
+    texts: list[str] = _WORD.findall(text.encode("utf-8", "replace").decode().lower())
+    if _SPACELESS.search(text):
+        texts = [part for each in texts for part in _pairs(each)]
+    begun = [each[:BEGINNING].encode() for each in texts if len(each) >= LONG_WORD]
+    return list(map(str.encode, texts)), begun
 
 
-def _parts(word: str) -> list[str]:
-    if word.isdecimal():
-        return [_number(word)]
-    if not _SPACELESS.search(word):
+def _pairs(word: str) -> list[str]:
+    if len(word) == 1 or not _SPACELESS.search(word):
         return [word]
-    return [word[place : place + 2] for place in range(max(1, len(word) - 1))]
-
-
-def _number(word: str) -> str:
-    return _NUMBERS[len(word)] if len(word) < len(_NUMBERS) else "00000"
+    return list(map(str.__add__, word, word[1:]))
 
 
 def form_of(excerpt: Excerpt, words: int) -> list[int]:

@@ -1,18 +1,19 @@
 """The embedded model: a weights file, and what it makes of a request.
 
-It is linear. Each feature has a row of four small weights, one a level; the feature's lowest bits
-are the row's number. A row is one number of 64 bits with a lane of 16 a level, so that one `sum`
-adds all levels of many features. The levels' sums, scaled, are log-odds; their softmax is
-calibrated by training, so that `confidence` is how often such a judgement is right.
+It is linear. A feature's lowest bits are the number of its row, a row is a code of one byte, and a
+code stands for four small weights, one a level: 256 of them are enough, and a table as large as
+this has a place for nearly each feature alone. Rows of features that training did not keep have the
+code of nothing. The levels' sums, scaled, are log-odds; their softmax is calibrated by training, so
+that `confidence` is how often such a judgement is right.
 
-A weights file: the line `tiergate-weights 1`, a line of JSON (`Weights` says what), a byte for each
-level of each row (weight + 128), and the SHA-256 of all before it.
+A weights file: the line `tiergate-weights 2`, a line of JSON (`Weights` says what), for each level
+the byte of each code (weight + 128), the rows' codes by zlib, and the SHA-256 of all before it.
 """
 
 import json
 import math
 import re
-from array import array
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -24,12 +25,13 @@ from gateway.core.policy import LEVELS, Level
 
 MAX_FILE = 512 * 1024
 
-_MAGIC = b"tiergate-weights 1\n"
+CODES = 256
+MAX_ROWS = 2**20  # of which each is a byte in memory
+ZERO = 128  # what a weight of nothing is in the file
+
+_MAGIC = b"tiergate-weights 2\n"
 _DIGEST = 32
-_ZERO = 128  # what a weight of nothing is in the file
-_LANE = 16  # bits
-_MASK = (1 << _LANE) - 1
-_AT_ONCE = _MASK // 255  # rows that a lane can add
+_FIRST_HARD = LEVELS.index("quality")
 LEAN = 2.0  # log-odds a level at the ends of the scale
 
 # Letters of the scripts that the model has learned from, and digits. What has none of them says
@@ -46,12 +48,14 @@ class WeightsError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """`label`: the first digits of the file's checksum. `rows`: a power of two of them. `scale` and
-    `bias` make log-odds of sums; `tilt` is added for each level, so that fewer hard requests go to
-    cheap models than the other way round."""
+    """`label`: the first digits of the file's checksum. `rows`: a code each, a power of two of
+    them. `tables`: for each level the byte of each code. `scale` and `bias` make log-odds of sums;
+    `tilt` is added to those of hard work against easy, so that fewer hard requests go to cheap
+    models than the other way round."""
 
     label: str
-    rows: "array[int]"
+    rows: bytes
+    tables: tuple[bytes, ...]
     scale: float
     bias: tuple[float, ...]
     tilt: float
@@ -81,29 +85,33 @@ def judge(weights: Weights, excerpt: Excerpt, lean: float = 0.0) -> Judgement | 
 
 
 def choose(probabilities: Sequence[float], tilt: float, lean: float) -> int:
-    """Which of LEVELS serves, by its place, given the probability of each. A higher `tilt` or
-    `lean` never chooses a lower one; `lean` moves by one level at most."""
-    odds = [math.log(share) if share > 0 else -math.inf for share in probabilities]
-    tilted = [each + tilt * place for place, each in enumerate(odds)]
-    middle = tilted.index(max(tilted))
+    """Which of LEVELS serves, by its place, given the probability of each: first whether it is hard
+    work or easy, then which of the two. A higher `tilt` or `lean` never chooses a lower one; `lean`
+    moves by one level at most."""
+    middle = _likeliest(probabilities, tilt, 0.0)
     if not lean:
         return middle
-    near = range(max(0, middle - 1), min(len(odds), middle + 2))
-    return max(near, key=lambda place: tilted[place] + lean * LEAN * place)
+    return min(max(_likeliest(probabilities, tilt, lean * LEAN), middle - 1), middle + 1)
+
+
+def _likeliest(probabilities: Sequence[float], tilt: float, push: float) -> int:
+    """`push`: log-odds for the upper one of each pair."""
+    easy, hard = sum(probabilities[:_FIRST_HARD]), sum(probabilities[_FIRST_HARD:])
+    lower = _FIRST_HARD if hard * math.exp(tilt + push) > easy else 0
+    is_upper = probabilities[lower + 1] * math.exp(push) > probabilities[lower]
+    return lower + is_upper
 
 
 def score(weights: Weights, found: set[int]) -> list[float]:
     """The log-odds of each level, of a request with these features."""
     rows, mask = weights.rows, len(weights.rows) - 1
-    picked = list(map(rows.__getitem__, map(mask.__and__, found)))
-    sums = [0] * len(LEVELS)
-    for start in range(0, len(picked), _AT_ONCE):
-        part = picked[start : start + _AT_ONCE]
-        total, zero = sum(part), _ZERO * len(part)
-        for level in range(len(LEVELS)):
-            sums[level] += (total >> level * _LANE & _MASK) - zero
-    factor = weights.scale / math.sqrt(len(picked) or 1)
-    return [bias + factor * each for bias, each in zip(weights.bias, sums, strict=True)]
+    codes = bytes([rows[each & mask] for each in found])
+    zero = ZERO * len(codes)
+    factor = weights.scale / math.sqrt(len(codes) or 1)
+    return [
+        bias + factor * (sum(codes.translate(table)) - zero)
+        for bias, table in zip(weights.bias, weights.tables, strict=True)
+    ]
 
 
 def read_weights(data: bytes) -> Weights:
@@ -127,24 +135,33 @@ def read_weights(data: bytes) -> Weights:
             "scale": float() as scale,
             "bias": [float(), float(), float(), float()] as bias,
             "tilt": float() as tilt,
-        } if scale > 0 and _is_power_of_two(count) and len(body) == count * len(LEVELS):
-            return Weights(digest.hexdigest()[:12], _rows(body), scale, tuple(bias), tilt)
+        } if scale > 0 and _is_power_of_two(count) and count <= MAX_ROWS:
+            rows = _unpacked(body[len(LEVELS) * CODES :], count)
+            tables = [body[start : start + CODES] for start in range(0, len(LEVELS) * CODES, CODES)]
+            return Weights(digest.hexdigest()[:12], rows, tuple(tables), scale, tuple(bias), tilt)
     raise WeightsError("it was made for other features than this gateway's: train it again")
 
 
 def write_weights(
-    weights: bytes, *, scale: float, bias: tuple[float, ...], tilt: float, about: dict[str, object]
+    rows: bytes,
+    tables: Sequence[bytes],
+    *,
+    scale: float,
+    bias: Sequence[float],
+    tilt: float,
+    about: dict[str, object],
 ) -> bytes:
-    """The file. `weights` is a byte for each level of each row; `about` is for readers."""
+    """The file. `rows`, `tables`: as in `Weights`; `about` is for readers."""
     head = {
         "features": features.VERSION,
-        "rows": len(weights) // len(LEVELS),
+        "rows": len(rows),
         "scale": float(scale),
         "bias": [float(each) for each in bias],
         "tilt": float(tilt),
         **about,
     }
-    data = _MAGIC + json.dumps(head).encode() + b"\n" + weights
+    body = b"".join([*tables, zlib.compress(rows, 9)])
+    data = _MAGIC + json.dumps(head).encode() + b"\n" + body
     return data + sha256(data).digest()
 
 
@@ -152,8 +169,13 @@ def _is_power_of_two(count: int) -> bool:
     return count > 0 and count & (count - 1) == 0
 
 
-def _rows(body: bytes) -> "array[int]":
-    """Each byte in a lane, each four lanes a number, the first level in its lowest bits."""
-    lanes = bytearray(2 * len(body))
-    lanes[::2] = body  # every host that runs this is little-endian
-    return array("Q", bytes(lanes))
+def _unpacked(packed: bytes, count: int) -> bytes:
+    """Exactly so many bytes. Raises WeightsError."""
+    unpacker = zlib.decompressobj()
+    try:
+        rows = unpacker.decompress(packed, count + 1)
+    except zlib.error:
+        rows = b""
+    if len(rows) != count or not unpacker.eof or unpacker.unused_data:
+        raise WeightsError("its rows are not as many as it says")
+    return rows
