@@ -199,7 +199,7 @@ reference: setup ## Write the docs' tables and policies/README.md anew from what
 	@$(PY) -m tests.docs.tiers_page
 
 # One thread, so that the same rows give the same bytes.
-TRAINING := OPENBLAS_NUM_THREADS=1 .venv-training/bin/python -m training
+TRAINING := OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 .venv-training/bin/python -m training
 
 .venv-training/.done: training/requirements.lock training/uncommon-route.txt | $(VENV)
 	@echo "training: .venv-training from training/requirements.lock"

@@ -25,7 +25,7 @@ from gateway.core.policy import Policy
 from gateway.core.record import ClassifierCall, Record
 from gateway.outgoing import to_provider
 from gateway.ports import Ports, TransportError
-from gateway.weights import stored_weights
+from gateway.weights import read_stored
 
 BREAKER = "classifier"
 _REFUSES_THE_WORDS = frozenset({400, 413, 422})  # a content filter, too long
@@ -60,7 +60,7 @@ async def _embedded(
 ) -> Decision | None:
     """What the embedded model says; None if it has no evidence."""
     label = policy.classifier.weights
-    weights = ports.weights if label is None else await stored_weights(label, ports)
+    weights = ports.weights if label is None else await read_stored(label, ports)
     found = judge(weights, excerpt, policy.classifier.lean)
     if found is None:
         return None

@@ -20,7 +20,7 @@ def stored(weights: bytes) -> bytes:
     return b64encode(weights)
 
 
-async def stored_weights(label: str, ports: Ports) -> Weights:
+async def read_stored(label: str, ports: Ports) -> Weights:
     """Those with this label. Read once by an instance: what a label stands for never changes."""
     memory = ports.remembered
     if memory.weights is not None and memory.weights.label == label:

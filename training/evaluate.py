@@ -88,7 +88,7 @@ def _left_out_figures(written: Sequence[Row]) -> dict[str, Score]:
     print(f"evaluate: training {fit.FOLDS} times on {len(rows)} rows", file=sys.stderr)
     y = np.array([row.level for row in rows])
     learn = np.array([1.0] * (len(rows) - len(extra)) + [0.0] * len(extra))
-    logits = fit.left_out_logits(rows, fit.matrix(rows), y, fit.weights_of_rows(rows) * learn)
+    logits = fit.left_out_logits(rows, fit.seen_of(rows), y, fit.weights_of_rows(rows) * learn)
     is_written = np.array([row.kind != "source" for row in rows])
     heat = fit.temperature(logits[is_written], y[is_written])
     shares = fit.softmax(logits / heat)

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from gateway.core.classifier.model import Weights, judge, read_weights
+from gateway.core.classifier.model import MAX_FILE, Weights, judge, read_weights
 from gateway.core.policy import LEVELS
 from gateway.operator.cli_classify import opened, say_bad
 from gateway.operator.console import (
@@ -27,7 +27,7 @@ from gateway.operator.requests_file import BadLine, read_rows
 from gateway.operator.weights_file import weights_from
 
 FEWEST = 8  # labels; fewer say more of themselves than of anything else
-MOST = 100_000  # labels: some 200 MB, and some ten minutes
+MOST = 20_000  # labels: some 400 MB, some minutes, and nearly as large a file as may be
 HOLD_OUT_FROM = 50  # labels
 HOLD_OUT = 5  # every fifth
 MAX_SHOWN = 20  # bad lines
@@ -81,6 +81,11 @@ def train(
         _check(learned)
         with progressing(f"learning from {len(learned)} labels", PASSES) as on_pass:
             data = finetune(before, learned, on_pass)
+        if len(data) > MAX_FILE:
+            raise Refused(
+                f"the file would be over {MAX_FILE // 1024} KB: give fewer labels, or begin at the"
+                " embedded weights"
+            )
         after = read_weights(data)
         scores = (score(before, held), score(after, held)) if held else None
         write_whole(out, data)

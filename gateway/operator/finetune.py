@@ -12,6 +12,7 @@ plus the features times the shares. So no rate has to be chosen, and it ends.
 
 import math
 from array import array
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
@@ -32,6 +33,8 @@ ENOUGH = 1e-3  # no share moved by more in a pass: it is done
 SEED = 1
 
 _LEVELS = range(len(LEVELS))
+
+type Meant = tuple[tuple[int, ...], int]  # what a code stands for, a byte a level; and the code
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,23 +78,39 @@ def coded(
     """For each row the code that means nearly what is wanted of it, so that the sum of each label's
     rows is nearly what it should be: what a code falls short of is owed to the labels that have the
     row, and paid by their next. Those that most labels have come first, and so those that one alone
-    has pay the rest. Each rounded to the nearest, the small moves of many rows would be nothing."""
+    has pay the rest. Each rounded to the nearest, the small moves of many rows would be nothing.
+
+    Other requests that have these rows are moved by some tenths of log-odds besides."""
     labels_of: list[list[int]] = [[] for _ in wanted]
     for number, column in enumerate(columns):
         for place in column:
             labels_of[place].append(number)
-    meant = list(zip(*tables, strict=True))
+    meant = sorted(zip(zip(*tables, strict=True), range(CODES), strict=True))
     owed = [[0.0] * len(tables) for _ in columns]
     codes = [0] * len(wanted)
     for place in sorted(range(len(wanted)), key=lambda place: -len(labels_of[place])):
         debts = [owed[number] for number in labels_of[place]]
         means = [sum(debt) / len(debts) for debt in zip(*debts, strict=True)]
         due = [each + mean for each, mean in zip(wanted[place], means, strict=True)]
-        code = codes[place] = min(range(CODES), key=lambda code: math.dist(meant[code], due))
+        got, codes[place] = _nearest(meant, due)
         for debt in debts:
-            for level, (each, got) in enumerate(zip(wanted[place], meant[code], strict=True)):
-                debt[level] += each - got
+            for level, each in enumerate(wanted[place]):
+                debt[level] += each - got[level]
     return codes
+
+
+def _nearest(meant: Sequence[Meant], due: Sequence[float]) -> Meant:
+    """The nearest of these, sorted by what they mean for the first level: looked for from there
+    outwards, since most are farther in that alone than the nearest is in all."""
+    start = bisect_left(meant, due[0], key=lambda each: each[0][0])
+    best, least = meant[0], math.inf
+    for side in (range(start, len(meant)), range(start - 1, -1, -1)):
+        for place in side:
+            if abs(meant[place][0][0] - due[0]) > least:
+                break
+            if (far := math.dist(meant[place][0], due)) < least:
+                best, least = meant[place], far
+    return best
 
 
 def _columns(labels: Sequence[Label], mask: int) -> tuple[list["array[int]"], list[int]]:

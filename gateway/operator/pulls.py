@@ -13,11 +13,10 @@ from dataclasses import dataclass, replace
 
 from gateway.core.classifier.excerpt import Excerpt
 from gateway.core.classifier.features import (
-    HEAD,
-    TAIL,
     features_of,
     form_of,
     seen_of,
+    window_of,
     words_of,
 )
 from gateway.core.classifier.model import Judgement, Weights, score
@@ -95,8 +94,9 @@ def _parts(turn: str) -> dict[str, list[Span]]:
     spans = words if len(words) <= MAX_WORDS else _sentences(turn)
     if len(spans) < FEWEST_SENTENCES:
         spans = words
-    if len(turn) > HEAD + TAIL:
-        spans = [span for span in spans if span[0] < HEAD or span[1] > len(turn) - TAIL]
+    head, tail = window_of(turn)
+    if len(turn) > head + tail:
+        spans = [span for span in spans if span[0] < head or span[1] > len(turn) - tail]
     parts: dict[str, list[Span]] = {}
     names: dict[str, str] = {}
     for start, end in spans:

@@ -90,6 +90,11 @@ def test_less_is_seen_of_a_script_without_spaces() -> None:
     assert len(seen_of("\u0434" * 1_000)) == HEAD + TAIL + 1
 
 
+def test_a_foreign_sign_hides_nothing() -> None:
+    """One character of such a script in another text changes nothing of what is seen of it."""
+    assert len(seen_of("My colleague \u738b asks: " + "why " * 500)) == HEAD + TAIL + 1
+
+
 def test_characters_count_beside_their_pairs() -> None:
     """A word of two characters is found again beside others, where its pairs are new ones."""
     one, other = features_of(excerpt("\u8bc1\u660e")), features_of(excerpt("\u660e\u8bc1"))
@@ -158,6 +163,9 @@ GOOD_HEAD, BODY = GOOD[len(HEADLESS) : -32].split(b"\n", 1)
         (_resealed(GOOD[:-32].replace(b'"rows": 8', b'"rows": %d' % 2**21)), "train it again"),
         (_resealed(GOOD[:-32].replace(b'"features": ', b'"features": 9')), "train it again"),
         (_resealed(GOOD[:-32].replace(b'"rows": 8', b'"rows": 7')), "train it again"),
+        (_resealed(GOOD[:-32].replace(b'"tilt": 0.0', b'"tilt": 800.0')), "train it again"),
+        (_resealed(GOOD[:-32].replace(b'"scale": 1.0', b'"scale": 1e308')), "train it again"),
+        (_resealed(GOOD[:-32].replace(b'"bias": [0.0', b'"bias": [-1e3')), "train it again"),
     ],
 )
 def test_a_file_that_cannot_be_used(data: bytes, problem: str) -> None:
@@ -178,7 +186,7 @@ def test_the_built_in_file() -> None:
     """It is within its limit, and says on how many rows it was trained."""
     data = EMBEDDED.read_bytes()
     assert len(data) <= MAX_FILE
-    assert json.loads(data.split(b"\n")[1])["trained_on"] > 4_000
+    assert json.loads(data.split(b"\n")[1])["trained_on"] > 15_000
 
 
 # --- what it says ------------------------------------------------------------

@@ -20,6 +20,7 @@ from gateway.hosts.common import WEIGHTS, run
 from gateway.hosts.directory import DirectoryKv
 from gateway.hosts.embedded import EMBEDDED
 from gateway.hosts.memory import memory_ports
+from gateway.operator import cli_train
 from gateway.operator.cli import app
 from gateway.operator.compile import compile_file
 from gateway.operator.finetune import BIAS, PULL, Label, coded, finetune
@@ -248,6 +249,16 @@ def test_a_place_that_cannot_be_written_is_said_first(tmp_path: Path) -> None:
     out.write_bytes(b"old")
     assert train("--from", str(out), rows=FEW, out=out).exit_code == 1
     assert out.read_bytes() == b"old"
+
+
+def test_a_file_that_would_be_too_large_is_not_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Labels of very many words end in a reason, not in a file that no gateway takes."""
+    monkeypatch.setattr(cli_train, "MAX_FILE", 1_000)
+    result = train(rows=FEW, out=tmp_path / "own.weights")
+    assert (result.exit_code, "give fewer labels" in result.stderr) == (1, True)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_training_goes_on_from_weights(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ VERSION = 2
 
 HEAD, TAIL = 400, 200  # characters of the turn that are looked at
 DENSE_HEAD, DENSE_TAIL = 200, 100  # where a character says as much as two: scripts without spaces
+DENSE = DENSE_HEAD // 4  # characters of such scripts in the head from which a turn is one of those
 EDGE = 8  # words at each end that count by their place too
 EARLIER = 200  # characters of a turn before it, from its beginning
 LONG_WORD = 6  # characters from which a word's beginning counts too: most languages inflect
@@ -58,10 +59,16 @@ def features_of(excerpt: Excerpt) -> set[int]:
 
 def seen_of(turn: str) -> str:
     """What is looked at of a turn."""
-    head, tail = HEAD, TAIL
-    if not turn.isascii() and _SPACELESS.search(turn, 0, HEAD):
-        head, tail = DENSE_HEAD, DENSE_TAIL
+    head, tail = window_of(turn)
     return turn if len(turn) <= head + tail else f"{turn[:head]}\n{turn[-tail:]}"
+
+
+def window_of(turn: str) -> tuple[int, int]:
+    """How many characters are looked at from its beginning and from its end."""
+    if len(turn) <= DENSE_HEAD + DENSE_TAIL or turn.isascii():
+        return HEAD, TAIL
+    is_dense = len(_SPACELESS.findall(turn, 0, DENSE_HEAD)) >= DENSE
+    return (DENSE_HEAD, DENSE_TAIL) if is_dense else (HEAD, TAIL)
 
 
 def words_of(text: str) -> tuple[list[bytes], list[bytes]]:

@@ -1,10 +1,10 @@
 """The embedded model: a weights file, and what it makes of a request.
 
 It is linear. A feature's lowest bits are the number of its row, a row is a code of one byte, and a
-code stands for four small weights, one a level: 256 of them are enough, and a table as large as
-this has a place for nearly each feature alone. Rows of features that training did not keep have the
-code of nothing. The levels' sums, scaled, are log-odds; their softmax is calibrated by training, so
-that `confidence` is how often such a judgement is right.
+code stands for four small weights, one a level: 256 of them are enough. Most rows have the code of
+nothing: training keeps few of the features it sees, so that seldom two share a row, or a feature
+that it has not kept comes upon another's. The levels' sums, scaled, are log-odds; their softmax is
+calibrated by training, so that `confidence` is how often such a judgement is right.
 
 A weights file: the line `tiergate-weights 2`, a line of JSON (`Weights` says what), for each level
 the byte of each code (weight + 128), the rows' codes by zlib, and the SHA-256 of all before it.
@@ -32,7 +32,8 @@ ZERO = 128  # what a weight of nothing is in the file
 _MAGIC = b"tiergate-weights 2\n"
 _DIGEST = 32
 _FIRST_HARD = LEVELS.index("quality")
-LEAN = 2.0  # log-odds a level at the ends of the scale
+MOST = 100.0  # of a scale, a bias, a tilt: with more nothing could be told from it, or computed
+LEAN = 2.0  # log-odds for hard work against easy, and for the upper of two, at the scale's ends
 
 # Letters of the scripts that the model has learned from, and digits. What has none of them says
 # nothing to it.
@@ -135,7 +136,12 @@ def read_weights(data: bytes) -> Weights:
             "scale": float() as scale,
             "bias": [float(), float(), float(), float()] as bias,
             "tilt": float() as tilt,
-        } if scale > 0 and _is_power_of_two(count) and count <= MAX_ROWS:
+        } if (
+            0 < scale <= MOST
+            and max(map(abs, [*bias, tilt])) <= MOST
+            and _is_power_of_two(count)
+            and count <= MAX_ROWS
+        ):
             rows = _unpacked(body[len(LEVELS) * CODES :], count)
             tables = [body[start : start + CODES] for start in range(0, len(LEVELS) * CODES, CODES)]
             return Weights(digest.hexdigest()[:12], rows, tuple(tables), scale, tuple(bias), tilt)
